@@ -1,0 +1,36 @@
+import type { Window } from './chunk.ts'
+import type { WarningName } from './errors.ts'
+import type { Http } from './http/client.ts'
+
+/** What a connector is asked for: the records of one client in one window. */
+export interface PageRequest {
+  readonly client: string
+  /** Whole days, both ends included. */
+  readonly window: Window
+  /** Aborts when the chunk is given up; every wait must end within a second of it. */
+  readonly signal: AbortSignal
+  /** HTTP with retries, deadlines, accounting and redaction. */
+  readonly http: Http
+  /** Says something a person should know although the chunk goes on. */
+  warn(name: WarningName, message: string): void
+}
+
+/** The records of one answer, in the order they came: the unit that flows through the streams. */
+export type Page<R> = readonly R[]
+
+/**
+ * Code that reads one service, page by page, and knows nothing else. `R` is what the service promises for each record;
+ * headrace believes nothing of it at run time.
+ *
+ * `pages` must end by itself, must yield every record of the request exactly once, may be called again for the same request, and
+ * throws a `TransientError` where another try may help and a `DataError` where it will not.
+ */
+export interface Connector<R> {
+  readonly name: string
+  pages(request: PageRequest): AsyncIterable<Page<R>>
+}
+
+/** Keeps the record type of a connector written as a literal. */
+export function defineConnector<R extends object>(connector: Connector<R>): Connector<R> {
+  return connector
+}

@@ -1,0 +1,193 @@
+/**
+ * Every error headrace can raise, in one table. The class says what happens next:
+ * `config` stops before anything is read, `transient` is worth another try, `data` waits for a person.
+ * `docs/errors.md` lists the same codes; a test compares the two.
+ */
+export const ERRORS = {
+  USAGE: { kind: 'config', means: 'The command line does not make sense.' },
+  CONFIG_NOT_FOUND: { kind: 'config', means: 'The configuration file is not there.' },
+  CONFIG_FAILED: { kind: 'config', means: 'The configuration file threw while it was loaded.' },
+  CONFIG_INVALID: { kind: 'config', means: 'The configuration loads, but something in it cannot work.' },
+  CLIENTS_UNAVAILABLE: { kind: 'config', means: 'The list of clients could not be obtained, or names nobody.' },
+  TABLE_INVALID: { kind: 'config', means: 'A table declaration contradicts itself.' },
+  TABLE_MISMATCH: { kind: 'config', means: 'The table in the warehouse differs from its declaration.' },
+  PIPELINE_INVALID: { kind: 'config', means: 'A pipeline declaration contradicts itself.' },
+  WAREHOUSE_UNUSABLE: {
+    kind: 'config',
+    means: 'The warehouse cannot be opened at all: wrong path, no permission, not a database.',
+  },
+  LEDGER_UNUSABLE: { kind: 'config', means: 'The ledger cannot be opened, or was written by a newer headrace.' },
+  PORT_IN_USE: { kind: 'config', means: 'The port for metrics is taken by another process.' },
+  API_REFUSED: {
+    kind: 'config',
+    means: 'The API refused the request itself (4xx): credentials, permission, or a wrong parameter.',
+  },
+
+  API_UNREACHABLE: { kind: 'transient', means: 'No answer from the API: connection refused, reset, or a deadline passed.' },
+  API_FAILED: { kind: 'transient', means: 'The API answered with a server error, and kept doing so.' },
+  API_THROTTLED: { kind: 'transient', means: 'The API asked to wait longer than a slot is worth; the chunk is parked.' },
+  API_BODY_BROKEN: { kind: 'transient', means: 'The answer is not JSON: truncated on the way, or something else than the API.' },
+  PAGE_TOKEN_EXPIRED: {
+    kind: 'transient',
+    means: 'The API no longer knows the page token; the chunk is read again from its first page.',
+  },
+  PAGE_TOTAL_CHANGED: { kind: 'transient', means: 'The number of records changed between two pages; the chunk is read again.' },
+  WAREHOUSE_BUSY: { kind: 'transient', means: 'Another process held the warehouse for longer than headrace waits.' },
+  WAREHOUSE_FAILED: {
+    kind: 'transient',
+    means: 'The warehouse failed while staging or committing; nothing of the chunk was published.',
+  },
+  DISK_FULL: { kind: 'transient', means: 'No space left for staging, the warehouse or the ledger.' },
+  LEDGER_FAILED: { kind: 'transient', means: 'The ledger could not be written; the chunk stops where it was.' },
+  LEASE_LOST: { kind: 'transient', means: 'Another process took the chunk over while this one was stalled.' },
+  FENCED: { kind: 'transient', means: 'A newer attempt has already published these days; this one may not overwrite them.' },
+  ABORTED: { kind: 'transient', means: 'The chunk was stopped by a signal before it was published.' },
+  INTERNAL: { kind: 'transient', means: 'An error headrace did not foresee. The chunk is not published; please report it.' },
+
+  PAGE_MALFORMED: { kind: 'data', means: 'A page is not what the API promised: the records are not where they should be.' },
+  PAGE_CURSOR_REPEATED: { kind: 'data', means: 'The API sent a page cursor it had sent before; following it would never end.' },
+  PAGE_REPEATED: { kind: 'data', means: 'The API sent the same page twice in a row; the numbering does not move.' },
+  PAGES_ENDLESS: { kind: 'data', means: 'More pages than the connector allows for one chunk.' },
+  BODY_TOO_LARGE: { kind: 'data', means: 'One answer is larger than headrace is willing to hold in memory.' },
+  CHUNK_UNBALANCED: { kind: 'data', means: 'extracted = staged + rejected + deduplicated does not hold.' },
+  COUNT_DIVERGED: {
+    kind: 'data',
+    means: 'Inside the commit the table did not hold what was staged; everything was rolled back.',
+  },
+  RECONCILE_DIVERGED: { kind: 'data', means: 'After the commit the table does not hold what was committed.' },
+  REJECTS_TOO_MANY: { kind: 'data', means: 'More rows were rejected than the pipeline allows.' },
+  VOLUME_DROP: { kind: 'data', means: 'Far fewer rows than the last time these days were published.' },
+  EMPTY_CHUNK: { kind: 'data', means: 'No rows where there were rows before, in two reads.' },
+  KEY_DUPLICATED: { kind: 'data', means: 'The key of the table is not unique among the staged rows.' },
+  STAGED_UNREADABLE: { kind: 'data', means: 'The warehouse refuses what was staged.' },
+} as const satisfies Record<string, { kind: ErrorKind; means: string }>
+
+/** What happens next: stop at start, try again, or wait for a person. */
+export type ErrorKind = 'config' | 'transient' | 'data'
+
+/** A stable name for each thing that can go wrong; documented in `docs/errors.md`. */
+export type ErrorCode = keyof typeof ERRORS
+
+type CodeOf<K extends ErrorKind> = { [C in ErrorCode]: (typeof ERRORS)[C]['kind'] extends K ? C : never }[ErrorCode]
+
+/** The parts of an error that are not its code. */
+export interface ErrorDetails {
+  /** What happened, with numbers. */
+  message: string
+  /** What is safe, and what to do next. */
+  hint?: string
+  /** The error underneath, if there is one. */
+  cause?: unknown
+  /** Not before this instant (epoch milliseconds) is another try worth it. */
+  notBefore?: number
+}
+
+/** Base of all errors that headrace raises on purpose. */
+export class HeadraceError extends Error {
+  override readonly name: string = 'HeadraceError'
+  readonly code: ErrorCode
+  readonly hint: string | undefined
+  /** Epoch milliseconds before which another try is pointless. */
+  readonly notBefore: number | undefined
+
+  constructor(code: ErrorCode, details: ErrorDetails) {
+    super(details.message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.hint = details.hint
+    this.notBefore = details.notBefore
+  }
+
+  /** What happens next. */
+  get kind(): ErrorKind {
+    return ERRORS[this.code].kind
+  }
+}
+
+/** Something a person must change before headrace can start; nothing was read or written. */
+export class ConfigError extends HeadraceError {
+  override readonly name = 'ConfigError'
+  constructor(code: CodeOf<'config'>, details: ErrorDetails) {
+    super(code, details)
+  }
+}
+
+/** The same chunk may well succeed when tried again. */
+export class TransientError extends HeadraceError {
+  override readonly name = 'TransientError'
+  constructor(code: CodeOf<'transient'>, details: ErrorDetails) {
+    super(code, details)
+  }
+}
+
+/** Trying again will not help: the chunk is held, with its evidence, for a person. */
+export class DataError extends HeadraceError {
+  override readonly name = 'DataError'
+  constructor(code: CodeOf<'data'>, details: ErrorDetails) {
+    super(code, details)
+  }
+}
+
+/** Any thrown value as a `HeadraceError`; what headrace did not foresee becomes `INTERNAL`. */
+export function asHeadraceError(error: unknown): HeadraceError {
+  if (error instanceof HeadraceError) return error
+  if (error instanceof Error && error.name === 'AbortError') {
+    return error.cause instanceof HeadraceError
+      ? error.cause
+      : new TransientError('ABORTED', { message: 'stopped before it was published', cause: error })
+  }
+  return new TransientError('INTERNAL', {
+    message: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    hint: 'Nothing of this chunk was published. Run again; if it stays, report it with the stack from the log.',
+    cause: error,
+  })
+}
+
+/** Whether an operating system error says that the disk (or a quota) is full. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? error.code : undefined
+  return code === 'ENOSPC' || code === 'EDQUOT' || /no space left|disk is full|disk quota exceeded/i.test(error.message)
+}
+
+/**
+ * The rules a row can break, in one table. A reject names one of them.
+ * `docs/errors.md` lists the same rules; a test compares the two.
+ */
+export const RULES = {
+  record: 'The record is not an object.',
+  required: 'The field is absent or null, and its column is required.',
+  type: 'The value is of another type than the column, or cannot be read as it.',
+  precision: 'The number has more digits than a JSON number carries; it may already have lost some.',
+  range: 'The value does not fit the type of the column at all.',
+  custom: 'The custom expression of the column threw.',
+  minimum: 'The value is below the declared minimum.',
+  maximum: 'The value is above the declared maximum.',
+  enum: 'The value is none of those declared.',
+  maxLength: 'The text is longer than declared.',
+  pattern: 'The text does not match the declared pattern.',
+  schema: 'The row breaks the JSON Schema of its table in another way.',
+  window: 'The day is outside the window of the chunk.',
+  client: 'The record belongs to another client.',
+  key: 'Another row of the chunk has the same key and other values.',
+} as const
+
+/** Name of a rule a row can break. */
+export type Rule = keyof typeof RULES
+
+/**
+ * Things a person should know although the work goes on, in one table.
+ * `docs/errors.md` lists the same names; a test compares the two.
+ */
+export const WARNINGS = {
+  PAGE_FULL_WITHOUT_NEXT: 'The last page is exactly full and names no next one: the API may have cut the list short.',
+  FIELD_ADDED: 'Records carry a field that was never seen before and that no column reads.',
+  CHUNK_EMPTY: 'A chunk was published with no rows at all.',
+  ROWS_REJECTED: 'Rows were refused by a rule; they are kept with the reason.',
+  ROWS_DEDUPLICATED: 'The API sent the same row more than once within a chunk; it was kept once.',
+  TABLE_DIVERGED: 'The table does not hold what the ledger says was published; the days are written again.',
+  RESTATED: 'A published day has other numbers now than when it was last read.',
+  WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
+} as const
+
+/** Name of a warning. */
+export type WarningName = keyof typeof WARNINGS

@@ -1,0 +1,113 @@
+import type { Connector } from './connector.ts'
+import { ConfigError } from './errors.ts'
+import type { Expr, Mapping } from './mapping.ts'
+import type { ClientColumn, Columns, ColumnsOf, ColumnType, Table } from './table.ts'
+
+/** What must hold before a staged chunk may be published. */
+export interface Checks {
+  /** Share of extracted records that may be rejected before the chunk is held, 0 to 1. Default 0.01. */
+  readonly rejects?: { readonly atMost: number }
+  /**
+   * Rows must be at least this share of what the same days held when last published, or the chunk is held. Default 0.5; 0 turns it off.
+   */
+  readonly volume?: { readonly atLeast: number }
+  /**
+   * No rows where there were rows before: `confirm` (default) reads again and believes two empty answers, `hold` reads again and then
+   * waits for a person, `allow` believes the first.
+   */
+  readonly empty?: 'confirm' | 'hold' | 'allow'
+}
+
+/** What `definePipeline` takes. */
+export interface PipelineOptions<R extends object, C extends Columns & ClientColumn> {
+  /** Lower-case words joined by hyphens; names the pipeline in the ledger, metrics and logs. */
+  readonly name: string
+  readonly description?: string
+  readonly source: Connector<R>
+  readonly table: Table<C>
+  /** One expression per column. */
+  readonly map: NoInfer<Mapping<R, C>>
+  /** How many days one chunk covers at most. Default 1. Short windows bound memory and lose little when they fail. */
+  readonly chunk?: { readonly days: number }
+  readonly checks?: Checks
+  /** Columns summed exactly while rows stream by, and compared with the table inside the commit. */
+  readonly totals?: readonly NoInfer<ColumnsOf<C, 'INT64' | 'NUMERIC'>>[]
+}
+
+/** An expression of some pipeline, its record type forgotten. */
+export type AnyExpr = Expr<string, ColumnType, boolean, never>
+
+/** A declared pipeline: one connector into one table. */
+export interface Pipeline {
+  readonly name: string
+  readonly description?: string
+  readonly source: Connector<unknown>
+  readonly table: Table
+  readonly map: Readonly<Record<string, AnyExpr>>
+  readonly chunk: { readonly days: number }
+  readonly checks: {
+    readonly rejects: { readonly atMost: number }
+    readonly volume: { readonly atLeast: number }
+    readonly empty: 'confirm' | 'hold' | 'allow'
+  }
+  readonly totals: readonly string[]
+}
+
+/**
+ * Declares a pipeline: connector, table, and one expression per column. What the compiler already refuses is checked again here, for
+ * mappings built elsewhere and for JavaScript. Throws `PIPELINE_INVALID` with every contradiction found.
+ */
+export function definePipeline<R extends object, const C extends Columns & ClientColumn>(
+  options: PipelineOptions<R, C>,
+): Pipeline {
+  const { name, description, source, table, map, chunk, checks, totals } = options
+  const pipeline: Pipeline = {
+    name,
+    ...(description === undefined ? {} : { description }),
+    source,
+    table,
+    map,
+    chunk: { days: chunk?.days ?? 1 },
+    checks: {
+      rejects: { atMost: checks?.rejects?.atMost ?? 0.01 },
+      volume: { atLeast: checks?.volume?.atLeast ?? 0.5 },
+      empty: checks?.empty ?? 'confirm',
+    },
+    totals: totals ?? [],
+  }
+  const problems = [...problemsOf(pipeline)]
+  if (problems.length > 0) {
+    throw new ConfigError('PIPELINE_INVALID', {
+      message: `pipeline ${name}: ${problems.join('; ')}`,
+      hint: 'Correct the declaration. Nothing was read or written.',
+    })
+  }
+  return pipeline
+}
+
+function* problemsOf({ name, table, map, chunk, checks, totals }: Pipeline): Generator<string> {
+  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name)) yield 'its name must be lower-case words joined by hyphens'
+  for (const column of Object.keys(table.columns)) if (!(column in map)) yield `no expression for column ${column}`
+  for (const [column, expr] of Object.entries(map)) {
+    const declared = table.columns[column]
+    if (declared === undefined) yield `${column} is not a column of ${table.name}`
+    else if (declared.type !== expr.type) yield `column ${column} is ${declared.type}, its expression makes ${expr.type}`
+    else if (expr.nullable && !declared.nullable) yield `column ${column} is required, its expression may give null`
+    if (expr.path !== undefined && !/^[^.]+(\.[^.]+)*$/.test(expr.path)) yield `column ${column}: ${expr.path} is not a path`
+    if (expr.operation === 'custom' && !expr.why?.trim()) yield `column ${column}: a custom expression says why it is needed`
+    if (expr.operation === 'constant' && typeof expr.value === 'number' && !Number.isSafeInteger(expr.value)) {
+      yield `column ${column}: the constant ${expr.value} is not a whole number`
+    }
+  }
+  for (const column of totals) {
+    const type = table.columns[column]?.type
+    if (type !== 'INT64' && type !== 'NUMERIC') yield `total ${column} is not an INT64 or NUMERIC column`
+  }
+  if (!Number.isInteger(chunk.days) || chunk.days < 1 || chunk.days > 366) yield `chunk.days ${chunk.days} is not 1 to 366`
+  for (const [check, share] of [
+    ['rejects.atMost', checks.rejects.atMost],
+    ['volume.atLeast', checks.volume.atLeast],
+  ] as const) {
+    if (!(share >= 0 && share <= 1)) yield `checks.${check} ${share} is not a share from 0 to 1`
+  }
+}
