@@ -1,0 +1,211 @@
+import type { Chunk, Day, Window } from '../chunk.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { ColumnSummary, DaySummary } from '../summary.ts'
+import type { DayChange } from '../warehouse/warehouse.ts'
+import type { ChunkState } from './states.ts'
+
+/** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
+export interface RunRequest {
+  readonly command: 'backfill'
+  readonly pipeline: string
+  readonly window: Window
+  readonly clients: readonly string[]
+  readonly force: boolean
+  readonly missing: boolean
+}
+
+/** One run: a plan and how far it has come. */
+export interface Run {
+  readonly id: string
+  /** Whether an earlier process began it and did not finish. */
+  readonly resumed: boolean
+  readonly startedAt: number
+}
+
+/** A chunk that this process may work on, and nobody else. */
+export interface Claim {
+  readonly chunk: Chunk
+  readonly runId: string
+  /** Random; names staging areas and warehouse jobs. */
+  readonly attemptId: string
+  /** Grows with every claim of any chunk. */
+  readonly generation: number
+  /** Which try of this chunk in this run it is; the first is 1. */
+  readonly attempt: number
+}
+
+/** Everything remembered of one attempt at a chunk; the rows themselves are not. Durations and instants in milliseconds. */
+export interface AttemptSummary {
+  readonly runId: string
+  readonly pipeline: string
+  readonly client: string
+  readonly from: Day
+  readonly to: Day
+  readonly attempt: number
+  readonly attemptId: string
+  /** Attempts published in one transaction share it; null until then. */
+  readonly groupId: string | null
+  readonly headrace: string
+  /** Hash of the declared table. */
+  readonly schemaHash: string
+  /** Hash of the declared mapping, checks and totals. */
+  readonly pipelineHash: string
+  readonly startedAt: number
+  readonly finishedAt: number
+  readonly api: {
+    readonly requests: number
+    readonly retries: number
+    readonly waitedMs: number
+    readonly bytes: number
+    readonly pages: number
+  }
+  readonly rows: {
+    readonly extracted: number
+    readonly staged: number
+    readonly rejected: number
+    readonly deduplicated: number
+    readonly deleted: number
+    readonly inserted: number
+    /** Rows of the window in the table after the commit; null when nothing was committed. */
+    readonly present: number | null
+    /** Rows the window held when it was last published; null when it never was in full. */
+    readonly previous: number | null
+  }
+  readonly rejectedBy: Readonly<Record<string, number>>
+  readonly stagedBytes: number
+  readonly days: readonly DaySummary[]
+  readonly columns: Readonly<Record<string, ColumnSummary>>
+  /** Paths of the fields seen in the records, sorted. */
+  readonly fields: readonly string[]
+}
+
+/** What the ledger believes the table holds of one client and day. */
+export interface PublishedDay extends DaySummary {
+  readonly client: string
+  readonly attemptId: string
+  /** Epoch milliseconds. */
+  readonly publishedAt: number
+  /** A commit of this day was begun and its end is not known: the table may hold something else. */
+  readonly doubtful: boolean
+}
+
+/** A published day whose content changed when it was read again. */
+export interface Restatement extends DayChange {
+  readonly pipeline: string
+  readonly client: string
+  readonly rowsBefore: number
+  readonly rowsAfter: number
+  readonly totalsBefore: Readonly<Record<string, string>>
+  readonly totalsAfter: Readonly<Record<string, string>>
+  /** Epoch milliseconds. */
+  readonly at: number
+}
+
+/** Why a chunk stopped. */
+export interface Problem {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly hint: string | null
+}
+
+/** A chunk and what became of it. */
+export interface ChunkRecord {
+  readonly chunk: Chunk
+  readonly state: ChunkState
+  readonly runId: string
+  readonly attempts: number
+  readonly problem: Problem | null
+  /** Epoch milliseconds before which it is not tried again; 0 when there is no such instant. */
+  readonly notBefore: number
+}
+
+/** How an attempt ended, other than by publishing. */
+export interface Settlement {
+  readonly state: 'pending' | 'held' | 'failed' | 'parked'
+  readonly problem: Problem
+  readonly notBefore?: number
+}
+
+/** Where the records of some chunks went, by the newest attempt at each. */
+export interface StateTotals {
+  readonly chunks: number
+  readonly extracted: number
+  readonly staged: number
+  readonly rejected: number
+  readonly deduplicated: number
+  readonly inserted: number
+  readonly deleted: number
+}
+
+/** Where every record of a run went, over all processes that worked on it. */
+export interface RunTotals {
+  /** By what became of the chunk; states that no chunk is in are left out. */
+  readonly states: Readonly<Partial<Record<ChunkState, StateTotals>>>
+  /** Published or confirmed chunks that hold no rows. */
+  readonly emptyChunks: number
+  readonly restatedDays: number
+}
+
+/** How many chunks of a run are in each state. */
+export type RunProgress = Readonly<Record<ChunkState, number>>
+
+/** Runs, and who works on which of their chunks. */
+export interface RunLedger {
+  /**
+   * Begins a run, or takes up the unfinished run with the same request: then what is published stays done, and whatever did not work out
+   * becomes pending again.
+   */
+  beginRun(request: RunRequest, chunks: Iterable<Chunk>): Promise<Run>
+  /** Marks a run as finished: asked for again, it begins anew. */
+  finishRun(runId: string): Promise<void>
+  /**
+   * Takes the next chunk of a run that nobody else works on, for `leaseMs` milliseconds unless renewed. When there is none, says in how many
+   * milliseconds it is worth asking again, or that nothing is left.
+   */
+  claim(runId: string, leaseMs: number): Promise<Claim | { readonly waitMs: number } | undefined>
+  /** Extends leases of this process; returns the attempts that lost theirs. */
+  renew(attemptIds: readonly string[], leaseMs: number): Promise<string[]>
+  /** Attempts that a living process works on. */
+  aliveAttempts(): Promise<Set<string>>
+}
+
+/** What becomes of attempts. Every write fails with `LEASE_LOST` once another process has taken the chunk over. */
+export interface AttemptLedger {
+  /** Everything is in staging. */
+  staged(attemptId: string, summary: AttemptSummary): Promise<void>
+  /** A commit begins: from here until `published` the days are doubtful. */
+  committing(attemptIds: readonly string[]): Promise<void>
+  /** The commit is done and reconciled. */
+  published(attemptId: string, summary: AttemptSummary, restatements: readonly Restatement[]): Promise<void>
+  /** The table already holds what was read. */
+  unchanged(attemptId: string, summary: AttemptSummary): Promise<void>
+  /** The attempt ended without publishing. */
+  settle(attemptId: string, settlement: Settlement, summary: AttemptSummary): Promise<void>
+}
+
+/** What the ledger knows. */
+export interface LedgerReader {
+  /** How far a run has come. */
+  progress(runId: string): Promise<RunProgress>
+  /** Where the records of a run went. */
+  totals(runId: string): Promise<RunTotals>
+  /** Published days of one client within a window, by day. */
+  days(pipeline: string, client: string, window: Window): Promise<PublishedDay[]>
+  /** Published days of one client, oldest first. */
+  allDays(pipeline: string, client: string): Promise<PublishedDay[]>
+  /** Clients with published days or known chunks. */
+  clients(pipeline: string): Promise<string[]>
+  /** Chunks that are held, failed or parked, and whose days have not all been published since; newest first. */
+  problems(pipeline: string, runId: string | undefined, limit: number): Promise<ChunkRecord[]>
+  /** Every field that records of a pipeline were ever seen with; nothing before its first publication. */
+  knownFields(pipeline: string): Promise<readonly string[] | undefined>
+  /** Restatements of a pipeline, newest first. */
+  restatements(pipeline: string, limit: number): Promise<Restatement[]>
+  /** When a run of this pipeline last finished, in epoch milliseconds. */
+  lastFinished(pipeline: string): Promise<number | undefined>
+}
+
+/** The durable record of runs, chunks, attempts and published days, shared by all processes that work on them. */
+export interface Ledger extends RunLedger, AttemptLedger, LedgerReader {
+  close(): Promise<void>
+}

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+
+/** Names a process so that others on the same host can tell whether it still lives: host, pid and when it started. */
+export function ownerOf(pid: number = process.pid): string {
+  return `${hostname()} ${pid} ${startOf(pid) ?? '?'}`
+}
+
+/**
+ * Whether the process with this name may still be alive. Certain only for processes of this host; anything else counts as alive, and its lease
+ * has to run out.
+ */
+export function mayBeAlive(owner: string): boolean {
+  const [host, pidText, start] = owner.split(' ')
+  const pid = Number(pidText)
+  if (host !== hostname() || !Number.isInteger(pid)) return true
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    // EPERM: it lives and belongs to someone else.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+  // The number may have been given to another process since.
+  const now = startOf(pid)
+  return now === undefined || start === '?' || now === start
+}
+
+/** When a process started, in the kernel's own ticks; only Linux tells. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The command, in parentheses, may hold anything; the start time is the 20th field after it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}

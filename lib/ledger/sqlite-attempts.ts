@@ -1,0 +1,151 @@
+import { type Chunk, chunkText } from '../chunk.ts'
+import { TransientError } from '../errors.ts'
+import type { AttemptLedger, AttemptSummary, ChunkRecord, Restatement, Settlement } from './ledger.ts'
+import type { SqliteContext } from './sqlite.ts'
+import { chunkRecord, knownFields } from './sqlite-reader.ts'
+import { type ChunkState, sqlList, statesBefore } from './states.ts'
+
+/** What becomes of attempts. Every write fails with `LEASE_LOST` once the chunk belongs to another attempt. */
+export function attempts({ db, now }: SqliteContext): AttemptLedger {
+  /** The chunk of an attempt, if it is still this attempt's. */
+  function owned(attemptId: string): ChunkRecord {
+    const row = db().get('SELECT * FROM chunk WHERE attempt_id = ?', attemptId)
+    if (row === undefined) {
+      throw new TransientError('LEASE_LOST', {
+        message: `attempt ${attemptId} no longer owns its chunk`,
+        hint: 'Another process has taken it over while this one was stalled; it finishes the work. Nothing was overwritten.',
+      })
+    }
+    return chunkRecord(row)
+  }
+
+  function move(attemptId: string, state: ChunkState): ChunkRecord {
+    const record = owned(attemptId)
+    const moved = db().run(
+      `UPDATE chunk SET state = ?, updated_at = ? WHERE attempt_id = ? AND state IN (${sqlList(statesBefore(state))})`,
+      state,
+      now(),
+      attemptId,
+    )
+    if (moved === 1) return record
+    throw new TransientError('LEASE_LOST', {
+      message: `${chunkText(record.chunk)} is ${record.state} and cannot become ${state}`,
+    })
+  }
+
+  function doubt({ pipeline, client, window }: Chunk, doubtful: 0 | 1): void {
+    db().run(
+      'UPDATE day SET doubtful = ? WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ?',
+      doubtful,
+      pipeline,
+      client,
+      window.from,
+      window.to,
+    )
+  }
+
+  function finish(attemptId: string, outcome: string, summary: AttemptSummary): void {
+    const { extracted, staged, rejected, deduplicated, inserted, deleted } = summary.rows
+    db().update(
+      'attempt',
+      {
+        outcome,
+        finished_at: now(),
+        group_id: summary.groupId,
+        extracted,
+        staged,
+        rejected,
+        deduplicated,
+        inserted,
+        deleted,
+        summary: JSON.stringify(summary),
+      },
+      { attempt_id: attemptId },
+    )
+    if (summary.fields.length > 0 && (outcome === 'published' || outcome === 'unchanged')) {
+      const fields = new Set([...(knownFields(db(), summary.pipeline) ?? []), ...summary.fields])
+      db().insert('shape', { pipeline: summary.pipeline, fields: JSON.stringify([...fields].sort()), seen_at: now() }, [
+        'pipeline',
+      ])
+    }
+  }
+
+  return {
+    async staged(attemptId: string, summary: AttemptSummary): Promise<void> {
+      db().write(() => {
+        move(attemptId, 'staged')
+        db().update('attempt', { summary: JSON.stringify(summary) }, { attempt_id: attemptId })
+      })
+    },
+
+    async committing(attemptIds: readonly string[]): Promise<void> {
+      db().write(() => {
+        for (const attemptId of attemptIds) doubt(owned(attemptId).chunk, 1)
+      })
+    },
+
+    async published(attemptId: string, summary: AttemptSummary, restatements: readonly Restatement[]): Promise<void> {
+      db().write(() => {
+        const { pipeline, client } = move(attemptId, 'published').chunk
+        finish(attemptId, 'published', summary)
+        for (const { day, rows, rejected, fingerprint, totals } of summary.days) {
+          db().insert(
+            'day',
+            {
+              pipeline,
+              client,
+              day,
+              rows,
+              rejected,
+              fingerprint,
+              totals: JSON.stringify(totals),
+              attempt_id: attemptId,
+              published_at: summary.finishedAt,
+              doubtful: 0,
+            },
+            ['pipeline', 'client', 'day'],
+          )
+        }
+        for (const { day, added, removed, rowsBefore, rowsAfter, totalsBefore, totalsAfter, at } of restatements) {
+          db().insert('restatement', {
+            pipeline,
+            client,
+            day,
+            attempt_id: attemptId,
+            added,
+            removed,
+            rows_before: rowsBefore,
+            rows_after: rowsAfter,
+            totals_before: JSON.stringify(totalsBefore),
+            totals_after: JSON.stringify(totalsAfter),
+            at,
+          })
+        }
+      })
+    },
+
+    async unchanged(attemptId: string, summary: AttemptSummary): Promise<void> {
+      db().write(() => {
+        doubt(move(attemptId, 'unchanged').chunk, 0)
+        finish(attemptId, 'unchanged', summary)
+      })
+    },
+
+    async settle(attemptId: string, { state, problem, notBefore = 0 }: Settlement, summary: AttemptSummary): Promise<void> {
+      db().write(() => {
+        move(attemptId, state)
+        db().update(
+          'chunk',
+          {
+            problem_code: problem.code,
+            problem_message: problem.message,
+            problem_hint: problem.hint,
+            not_before: Math.ceil(notBefore),
+          },
+          { attempt_id: attemptId },
+        )
+        finish(attemptId, problem.code, summary)
+      })
+    },
+  }
+}

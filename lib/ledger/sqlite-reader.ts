@@ -1,0 +1,197 @@
+import { dayCount, type Window } from '../chunk.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { ChunkRecord, LedgerReader, PublishedDay, Restatement, RunProgress, RunTotals, StateTotals } from './ledger.ts'
+import type { SqliteContext } from './sqlite.ts'
+import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
+import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from './states.ts'
+
+/** How many chunks of a run are in each state. */
+function progress(db: LedgerDatabase, runId: string): RunProgress {
+  const counts = Object.fromEntries(CHUNK_STATES.map(state => [state, 0])) as Record<ChunkState, number>
+  for (const row of db.all('SELECT state, count(*) AS chunks FROM chunk WHERE run_id = ? GROUP BY state', runId)) {
+    counts[row.state as ChunkState] = Number(row.chunks)
+  }
+  return counts
+}
+
+const SUMS = ['extracted', 'staged', 'rejected', 'deduplicated', 'inserted', 'deleted'] as const
+
+/** Where the records of a run went. */
+function totals(db: LedgerDatabase, runId: string): RunTotals {
+  const rows = db.all(
+    `SELECT state, count(*) AS chunks, ${SUMS.map(name => `total(a.${name}) AS ${name}`).join(', ')}, total(staged = 0) AS empty ` +
+      'FROM chunk c LEFT JOIN attempt a ON a.attempt_id = c.attempt_id WHERE c.run_id = ? GROUP BY state',
+    runId,
+  )
+  const restated = db.get(
+    'SELECT count(*) AS days FROM restatement r JOIN attempt a ON a.attempt_id = r.attempt_id WHERE a.run_id = ?',
+    runId,
+  )
+  const done = rows.filter(({ state }) => state === 'published' || state === 'unchanged')
+  return {
+    states: Object.fromEntries(rows.map(row => [String(row.state), stateTotals(row)])),
+    emptyChunks: done.reduce((sum, { empty }) => sum + Number(empty), 0),
+    restatedDays: Number(restated?.days),
+  }
+}
+
+function stateTotals(row: SqlRow): StateTotals {
+  return {
+    chunks: Number(row.chunks),
+    extracted: Number(row.extracted),
+    staged: Number(row.staged),
+    rejected: Number(row.rejected),
+    deduplicated: Number(row.deduplicated),
+    inserted: Number(row.inserted),
+    deleted: Number(row.deleted),
+  }
+}
+
+/** Published days of one client within a window. */
+function days(db: LedgerDatabase, pipeline: string, client: string, window: Window): PublishedDay[] {
+  return db
+    .all(
+      'SELECT * FROM day WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ? ORDER BY day',
+      pipeline,
+      client,
+      window.from,
+      window.to,
+    )
+    .map(publishedDay)
+}
+
+/** All published days of one client. */
+function allDays(db: LedgerDatabase, pipeline: string, client: string): PublishedDay[] {
+  return db.all('SELECT * FROM day WHERE pipeline = ? AND client = ? ORDER BY day', pipeline, client).map(publishedDay)
+}
+
+/** Clients with published days or known chunks. */
+function clients(db: LedgerDatabase, pipeline: string): string[] {
+  return db
+    .all(
+      'SELECT client FROM day WHERE pipeline = ? UNION SELECT client FROM chunk WHERE pipeline = ? ORDER BY 1',
+      pipeline,
+      pipeline,
+    )
+    .map(row => String(row.client))
+}
+
+/** Chunks that need somebody, newest first. */
+function problems(db: LedgerDatabase, pipeline: string, runId: string | undefined, limit: number): ChunkRecord[] {
+  // A problem is over once every day of its window was published after it.
+  return db
+    .all(
+      `SELECT * FROM chunk c WHERE pipeline = ? AND run_id = coalesce(?, run_id) AND state IN (${sqlList(PROBLEM_STATES)}) ` +
+        'AND NOT EXISTS (SELECT 1 FROM chunk n WHERE n.pipeline = c.pipeline AND n.client = c.client AND n.window_from = c.window_from ' +
+        'AND n.window_to = c.window_to AND n.updated_at > c.updated_at) ORDER BY state DESC, updated_at DESC',
+      pipeline,
+      runId ?? null,
+    )
+    .filter(({ client, window_from, window_to, updated_at }) => {
+      const window = { from: String(window_from), to: String(window_to) }
+      const since = days(db, pipeline, String(client), window).filter(day => day.publishedAt > Number(updated_at))
+      return since.length < dayCount(window)
+    })
+    .slice(0, limit)
+    .map(chunkRecord)
+}
+
+/** Every field records were ever seen with. */
+export function knownFields(db: LedgerDatabase, pipeline: string): readonly string[] | undefined {
+  const row = db.get('SELECT fields FROM shape WHERE pipeline = ?', pipeline)
+  return row === undefined ? undefined : JSON.parse(String(row.fields))
+}
+
+/** Restated days, newest first. */
+function restatements(db: LedgerDatabase, pipeline: string, limit: number): Restatement[] {
+  return db
+    .all('SELECT * FROM restatement WHERE pipeline = ? ORDER BY at DESC, client, day LIMIT ?', pipeline, limit)
+    .map(row => ({
+      pipeline,
+      client: String(row.client),
+      day: String(row.day),
+      added: Number(row.added),
+      removed: Number(row.removed),
+      rowsBefore: Number(row.rows_before),
+      rowsAfter: Number(row.rows_after),
+      totalsBefore: JSON.parse(String(row.totals_before)),
+      totalsAfter: JSON.parse(String(row.totals_after)),
+      at: Number(row.at),
+    }))
+}
+
+/** When a run last finished. */
+function lastFinished(db: LedgerDatabase, pipeline: string): number | undefined {
+  const row = db.get('SELECT max(finished_at) AS at FROM run WHERE pipeline = ?', pipeline)
+  return row?.at === null || row?.at === undefined ? undefined : Number(row.at)
+}
+
+/** A row of the table of chunks. */
+export function chunkRecord(row: SqlRow): ChunkRecord {
+  return {
+    chunk: {
+      pipeline: String(row.pipeline),
+      client: String(row.client),
+      window: { from: String(row.window_from), to: String(row.window_to) },
+    },
+    state: row.state as ChunkState,
+    runId: String(row.run_id),
+    attempts: Number(row.attempts),
+    problem:
+      row.problem_code === null
+        ? null
+        : {
+            code: row.problem_code as ErrorCode,
+            message: String(row.problem_message),
+            hint: row.problem_hint === null ? null : String(row.problem_hint),
+          },
+    notBefore: Number(row.not_before),
+  }
+}
+
+function publishedDay(row: SqlRow): PublishedDay {
+  return {
+    client: String(row.client),
+    day: String(row.day),
+    rows: Number(row.rows),
+    rejected: Number(row.rejected),
+    fingerprint: String(row.fingerprint),
+    totals: JSON.parse(String(row.totals)),
+    attemptId: String(row.attempt_id),
+    publishedAt: Number(row.published_at),
+    doubtful: row.doubtful === 1,
+  }
+}
+
+/** Everything that is only read. */
+export function reader({ db }: SqliteContext): LedgerReader {
+  return {
+    async progress(runId) {
+      return progress(db(), runId)
+    },
+    async totals(runId) {
+      return totals(db(), runId)
+    },
+    async days(pipeline, client, window) {
+      return days(db(), pipeline, client, window)
+    },
+    async allDays(pipeline, client) {
+      return allDays(db(), pipeline, client)
+    },
+    async clients(pipeline) {
+      return clients(db(), pipeline)
+    },
+    async problems(pipeline, runId, limit) {
+      return problems(db(), pipeline, runId, limit)
+    },
+    async knownFields(pipeline) {
+      return knownFields(db(), pipeline)
+    },
+    async restatements(pipeline, limit) {
+      return restatements(db(), pipeline, limit)
+    },
+    async lastFinished(pipeline) {
+      return lastFinished(db(), pipeline)
+    },
+  }
+}

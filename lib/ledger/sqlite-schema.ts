@@ -1,0 +1,100 @@
+/**
+ * The ledger's tables, one step per version; a file of an older version is brought forward step by step. Steps are never edited
+ * once released. The SQL keeps to what SQLite and PostgreSQL share: integer epoch milliseconds, text for days and JSON.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE run (
+    run_id TEXT PRIMARY KEY,
+    pipeline TEXT NOT NULL,
+    request TEXT NOT NULL,
+    headrace TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER
+  );
+  CREATE INDEX run_open ON run (request) WHERE finished_at IS NULL;
+
+  CREATE TABLE chunk (
+    run_id TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    client TEXT NOT NULL,
+    window_from TEXT NOT NULL,
+    window_to TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    attempt_id TEXT,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    lease_owner TEXT,
+    lease_until INTEGER NOT NULL DEFAULT 0,
+    problem_code TEXT,
+    problem_message TEXT,
+    problem_hint TEXT,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (run_id, client, window_from)
+  );
+  CREATE INDEX chunk_due ON chunk (run_id, state, window_from, client);
+  CREATE INDEX chunk_active ON chunk (pipeline, client) WHERE state IN ('running', 'staged');
+  CREATE INDEX chunk_attempt ON chunk (attempt_id);
+  CREATE INDEX chunk_problem ON chunk (pipeline, state) WHERE state IN ('held', 'failed', 'parked');
+
+  CREATE TABLE attempt (
+    attempt_id TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL UNIQUE,
+    run_id TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    client TEXT NOT NULL,
+    window_from TEXT NOT NULL,
+    window_to TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    outcome TEXT,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    group_id TEXT,
+    extracted INTEGER NOT NULL DEFAULT 0,
+    staged INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    deduplicated INTEGER NOT NULL DEFAULT 0,
+    inserted INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0,
+    summary TEXT
+  );
+  CREATE INDEX attempt_run ON attempt (run_id, outcome);
+  CREATE INDEX attempt_chunk ON attempt (pipeline, client, window_from, started_at);
+
+  CREATE TABLE day (
+    pipeline TEXT NOT NULL,
+    client TEXT NOT NULL,
+    day TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    totals TEXT NOT NULL,
+    attempt_id TEXT NOT NULL,
+    published_at INTEGER NOT NULL,
+    doubtful INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, client, day)
+  );
+
+  CREATE TABLE restatement (
+    pipeline TEXT NOT NULL,
+    client TEXT NOT NULL,
+    day TEXT NOT NULL,
+    attempt_id TEXT NOT NULL,
+    added INTEGER NOT NULL,
+    removed INTEGER NOT NULL,
+    rows_before INTEGER NOT NULL,
+    rows_after INTEGER NOT NULL,
+    totals_before TEXT NOT NULL,
+    totals_after TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, client, day, attempt_id)
+  );
+  CREATE INDEX restatement_at ON restatement (pipeline, at);
+
+  CREATE TABLE shape (
+    pipeline TEXT PRIMARY KEY,
+    fields TEXT NOT NULL,
+    seen_at INTEGER NOT NULL
+  );
+  `,
+]

@@ -1,0 +1,46 @@
+import type { Ledger } from './ledger.ts'
+import { ownerOf } from './owner.ts'
+import { attempts } from './sqlite-attempts.ts'
+import { LedgerDatabase } from './sqlite-database.ts'
+import { reader } from './sqlite-reader.ts'
+import { runs } from './sqlite-runs.ts'
+
+/** Settings of the ledger on SQLite. */
+export interface SqliteOptions {
+  /** The file; created when it is not there. On a local disk, never on a network share. */
+  readonly path: string
+  /** The clock, epoch milliseconds. */
+  readonly now?: () => number
+  /** Names this process among others. */
+  readonly owner?: string
+}
+
+/** What the parts of the ledger share. */
+export interface SqliteContext {
+  /** The file, opened when it is first needed, so that a configuration can be loaded without touching anything. */
+  db(): LedgerDatabase
+  now(): number
+  readonly owner: string
+}
+
+/** The ledger in one SQLite file, for any number of processes on one host. */
+export function sqlite({ path, now = Date.now, owner = ownerOf() }: SqliteOptions): Ledger {
+  let opened: LedgerDatabase | undefined
+  const context: SqliteContext = {
+    db: () => {
+      opened ??= new LedgerDatabase(path)
+      return opened
+    },
+    now,
+    owner,
+  }
+  return {
+    ...reader(context),
+    ...runs(context),
+    ...attempts(context),
+    async close() {
+      opened?.close()
+      opened = undefined
+    },
+  }
+}

@@ -1,0 +1,116 @@
+import type { Chunk } from '../chunk.ts'
+import * as convert from '../convert.ts'
+import { Refusal } from '../convert.ts'
+import type { AnyExpr, Pipeline } from '../pipeline.ts'
+import { type AnyRow, type MappedPage, type Reject, valueText } from '../row.ts'
+
+/** Turns one page of records into rows; records that cannot become one are rejected. */
+export type MapPage = (records: readonly unknown[], chunk: Chunk) => MappedPage
+
+type Compiled = (
+  records: readonly unknown[],
+  chunk: Chunk,
+  rows: AnyRow[],
+  refused: (index: number, column: number, thrown: unknown, day: unknown) => void,
+) => void
+
+/**
+ * Compiles the mapping of a pipeline into one function. The generated code holds nothing of a pipeline but its column names and
+ * paths, each as a JSON string; it is ten times faster than walking the declarations for every row.
+ */
+export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): MapPage {
+  const columns = Object.keys(table.columns)
+  const exprs = columns.map(column => map[column] as AnyExpr)
+  const dayColumn = columns.indexOf(table.partitionBy)
+  const body = [
+    '"use strict"',
+    'return (records, chunk, rows, refused) => {',
+    '  const client = chunk.client',
+    '  for (let i = 0; i < records.length; i++) {',
+    '    const r = records[i]',
+    '    let at = -1',
+    ...columns.map((_, index) => `    let c${index}`),
+    '    try {',
+    '      if (typeof r !== "object" || r === null || Array.isArray(r)) throw new Refusal("record", r, "is not an object")',
+    // The day first: a reject is kept under its day, whatever else is wrong with it.
+    ...[dayColumn, ...columns.keys().filter(index => index !== dayColumn)].map(
+      index => `      at = ${index}; ${assignment(exprs[index] as AnyExpr, index)}`,
+    ),
+    `      rows.push({ ${columns.map((column, index) => `${JSON.stringify(column)}: c${index}`).join(', ')} })`,
+    '    } catch (refusal) {',
+    `      refused(i, at, refusal, c${dayColumn})`,
+    '    }',
+    '  }',
+    '}',
+  ].join('\n')
+  const compiled: Compiled = new Function('convert', 'Refusal', 'exprs', body)(convert, Refusal, exprs)
+
+  return (records, chunk) => {
+    const rows: AnyRow[] = []
+    const rejects: Reject[] = []
+    let dropped: Set<number> | undefined
+    compiled(records, chunk, rows, (index, column, thrown, day) => {
+      const refusal = thrown instanceof Refusal ? thrown : customFailure(exprs[column], thrown)
+      dropped ??= new Set()
+      dropped.add(index)
+      rejects.push({
+        column: columns[column] ?? null,
+        rule: refusal.rule,
+        value: valueText(refusal.value),
+        reason: refusal.reason,
+        day: typeof day === 'string' ? day : null,
+        record: records[index],
+      })
+    })
+    return { records: dropped === undefined ? records : records.filter((_, index) => !dropped?.has(index)), rows, rejects }
+  }
+}
+
+/** A custom function may throw anything; whatever else throws here is a defect of headrace and must not pass for bad data. */
+function customFailure(expr: AnyExpr | undefined, thrown: unknown): Refusal {
+  if (expr?.operation !== 'custom') throw thrown
+  return new Refusal('custom', undefined, `could not be computed: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+}
+
+function assignment(expr: AnyExpr, index: number): string {
+  const target = `c${index}`
+  switch (expr.operation) {
+    case 'constant':
+      return `${target} = ${JSON.stringify(expr.value)}`
+    case 'client':
+      return expr.path === undefined
+        ? `${target} = client`
+        : `${target} = convert.text(${access(expr.path)}); if (${target} !== client) throw new Refusal("client", ${target}, "is not the client of the chunk, " + client)`
+    case 'custom':
+      return converted(`exprs[${index}].fn(r, chunk)`, expr, CONVERTER[expr.type])
+    case 'timestamp':
+      return expr.unit === undefined
+        ? converted(access(expr.path), expr, 'timestamp')
+        : converted(access(expr.path), expr, 'epoch', `, ${JSON.stringify(expr.unit)}`)
+    default:
+      return converted(access(expr.path), expr, expr.operation)
+  }
+
+  function converted(source: string, { nullable }: AnyExpr, converter: keyof typeof convert, more = ''): string {
+    if (!nullable) return `${target} = convert.${converter}(${source}${more})`
+    return `{ const v = ${source}; ${target} = v === undefined || v === null ? null : convert.${converter}(v${more}) }`
+  }
+}
+
+const CONVERTER = {
+  STRING: 'text',
+  INT64: 'integer',
+  NUMERIC: 'decimal',
+  FLOAT64: 'float',
+  BOOL: 'boolean',
+  DATE: 'day',
+  TIMESTAMP: 'timestamp',
+  JSON: 'json',
+} as const satisfies Record<AnyExpr['type'], keyof typeof convert>
+
+function access(path = ''): string {
+  return `r${path
+    .split('.')
+    .map((key, depth) => `${depth === 0 ? '' : '?.'}[${JSON.stringify(key)}]`)
+    .join('')}`
+}
