@@ -1,0 +1,28 @@
+import { type Command, Option } from 'commander'
+import { backfill } from './backfill.ts'
+import { common, list, wholeNumber } from './options.ts'
+
+/** Adds what says which chunks are meant. */
+export function chunkOptions(command: Command): Command {
+  return common(command)
+    .option('--pipeline <name>', 'which pipeline; may be left out when there is one')
+    .requiredOption('--from <day>', 'first day, YYYY-MM-DD')
+    .requiredOption('--to <day>', 'last day, YYYY-MM-DD')
+    .option('--clients <a,b>', 'only these clients', list)
+    .option('--missing', 'only days that were never published')
+}
+
+/** Turns a command into a backfill: `headrace backfill` and `headrace-backfill` are the same. */
+export function backfillCommand(command: Command): Command {
+  return chunkOptions(command)
+    .option('--concurrency <n>', 'chunks read at the same time', wholeNumber(1))
+    .option('--dry-run', 'show what would be read, and read nothing')
+    .option('--force', 'publish what the API says now: no comparison with what is there, no guard on volume or emptiness')
+    .option('--metrics-port <n>', 'serve Prometheus metrics on this port while it runs', wholeNumber(0))
+    .addOption(
+      new Option('--log-level <level>', 'structured log on standard error')
+        .choices(['silent', 'error', 'warn', 'info', 'debug'])
+        .default('silent'),
+    )
+    .action(backfill)
+}

@@ -1,0 +1,66 @@
+import { windowText } from '../../lib/chunk.ts'
+import { type Coverage, coverage } from '../../lib/coverage.ts'
+import type { ChunkRecord } from '../../lib/ledger/ledger.ts'
+import { columns, output } from '../output.ts'
+import { chosenPipelines, withConfig } from './context.ts'
+import type { CommonOptions } from './options.ts'
+
+const LISTED = 20
+
+/** `headrace status`: through which day the data of each client is complete, its gaps, and what waits for somebody. */
+export async function status(
+  options: CommonOptions & { readonly pipeline?: string; readonly clients?: readonly string[] },
+): Promise<void> {
+  await withConfig(options.config, async config => {
+    const found = []
+    for (const { name } of chosenPipelines(config, options.pipeline)) {
+      found.push({
+        pipeline: name,
+        lastFinished: (await config.ledger.lastFinished(name)) ?? null,
+        clients: await Array.fromAsync(coverage(config.ledger, name, options.clients)),
+        problems: await config.ledger.problems(name, undefined, LISTED),
+        restatements: await config.ledger.restatements(name, LISTED),
+      })
+    }
+    if (options.json) {
+      output.json({ command: 'status', pipelines: found })
+      return
+    }
+    for (const [index, { pipeline, lastFinished, clients, problems }] of found.entries()) {
+      if (index > 0) output.line()
+      output.line(
+        `${pipeline}: ${lastFinished === null ? 'no run has finished yet' : `last run finished ${instant(lastFinished)}`}`,
+      )
+      output.line()
+      for (const line of columns([
+        ['client', 'complete through', 'from', 'to', 'days', 'rows', 'empty days', 'gaps'],
+        ...clients.map(coverageRow),
+      ])) {
+        output.line(line)
+      }
+      for (const problem of problems) for (const line of problemLines(problem)) output.line(line)
+    }
+  })
+}
+
+function coverageRow({ client, completeThrough, first, last, days, rows, emptyDays, gaps }: Coverage): (string | number)[] {
+  const shown = gaps.slice(0, 3).map(windowText).join(', ')
+  const more = gaps.length > 3 ? ` and ${gaps.length - 3} more` : ''
+  return [client, completeThrough ?? 'nothing', first ?? '', last ?? '', days, rows, emptyDays, shown + more || 'none']
+}
+
+/** A chunk that needs somebody, as two or three lines. */
+export function problemLines({ chunk, state, problem, notBefore }: ChunkRecord): string[] {
+  const when = state === 'parked' && notBefore > 0 ? `, not before ${instant(notBefore)}` : ''
+  return [
+    '',
+    `${state}${when}: ${chunk.client}, ${windowText(chunk.window)}`,
+    ...(problem === null
+      ? []
+      : [`  ${problem.code}: ${problem.message}`, ...(problem.hint === null ? [] : [`  ${problem.hint}`])]),
+  ]
+}
+
+function instant(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}

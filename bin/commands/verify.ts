@@ -1,0 +1,37 @@
+import { verify as recount } from '../../lib/verify.ts'
+import { columns, count, output } from '../output.ts'
+import { chosenPipelines, patientCall, withConfig } from './context.ts'
+import type { CommonOptions } from './options.ts'
+
+/** Divergences listed; beyond it they are only counted. */
+const LISTED = 50
+
+/** `headrace verify`: recounts the warehouse against the ledger, and says what differs. Ends with 42 when something does. */
+export async function verify(
+  options: CommonOptions & { readonly pipeline?: string; readonly clients?: readonly string[] },
+): Promise<void> {
+  await withConfig(options.config, async config => {
+    const results = []
+    for (const pipeline of chosenPipelines(config, options.pipeline)) {
+      const result = await recount(pipeline, config, { clients: options.clients, limit: LISTED }, patientCall)
+      results.push({ pipeline: pipeline.name, table: pipeline.table.name, ...result })
+    }
+    if (results.some(({ divergences }) => divergences.length > 0)) process.exitCode = 42
+    if (options.json) {
+      output.json({ command: 'verify', results })
+      return
+    }
+    for (const { pipeline, table, clients, days, rows, divergences, more } of results) {
+      const verdict = divergences.length === 0 ? 'as the ledger says' : `${count(divergences.length + more)} days differ`
+      output.line(
+        `${pipeline}: ${table} holds ${count(rows)} rows of ${count(clients)} clients on ${count(days)} client days, ${verdict}`,
+      )
+      if (divergences.length === 0) continue
+      output.line()
+      const rowsOf = divergences.map(({ client, day, differences }) => [client, day, differences.join('; ')])
+      for (const line of columns([['client', 'day', 'difference'], ...rowsOf])) output.line(line)
+      if (more > 0) output.line(`and ${count(more)} more`)
+      output.line('Run the days again with headrace backfill: what differs is written anew.')
+    }
+  })
+}

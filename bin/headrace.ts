@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+import { check } from './commands/check.ts'
+import { backfillCommand, chunkOptions } from './commands/define.ts'
+import { describe } from './commands/describe.ts'
+import { common, list, wholeNumber } from './commands/options.ts'
+import { plan } from './commands/plan.ts'
+import { rejects } from './commands/rejects.ts'
+import { status } from './commands/status.ts'
+import { verify } from './commands/verify.ts'
+import { createProgram, run } from './run.ts'
+
+const program = createProgram('headrace', 'Pulls paginated API records for many clients into declared warehouse tables.')
+
+common(program.command('check'))
+  .description('load the configuration and compare every table with its declaration; changes nothing')
+  .action(check)
+chunkOptions(program.command('plan')).description('the chunks that are due, and why; reads nothing').action(plan)
+backfillCommand(program.command('backfill')).description('read a window of days and publish it; goes on where it was killed')
+common(program.command('status'))
+  .description('through which day the data of each client is complete, gaps, and what waits for somebody')
+  .option('--pipeline <name>', 'only this pipeline')
+  .option('--clients <a,b>', 'only these clients', list)
+  .action(status)
+common(program.command('verify'))
+  .description('recount the warehouse against the ledger, and say what differs')
+  .option('--pipeline <name>', 'only this pipeline')
+  .option('--clients <a,b>', 'only these clients', list)
+  .action(verify)
+common(program.command('rejects'))
+  .description('rows that were refused, with rule, value and record')
+  .option('--pipeline <name>', 'only this pipeline')
+  .option('--clients <a,b>', 'only these clients', list)
+  .option('--from <day>', 'first day')
+  .option('--to <day>', 'last day')
+  .option('--limit <n>', 'how many at most', wholeNumber(1), 20)
+  .action(rejects)
+common(program.command('describe'))
+  .description('pipelines as documentation: every column, where it comes from, what is demanded of it')
+  .option('--pipeline <name>', 'only this pipeline')
+  .action(describe)
+
+await run(program)

@@ -1,0 +1,307 @@
+import type { Dispatcher } from 'undici'
+import { type Chunk, chunkText, daysOf } from './chunk.ts'
+import type { CompiledPipeline } from './compile.ts'
+import type { PageRequest } from './connector.ts'
+import { DataError, type HeadraceError } from './errors.ts'
+import { KeyTable } from './fingerprint.ts'
+import { previousRows } from './guards.ts'
+import { createHttp, type Http } from './http/client.ts'
+import { backoff } from './http/retry.ts'
+import type { AttemptSummary, Claim, Ledger, PublishedDay, Settlement } from './ledger/ledger.ts'
+import { codeClass, type Step } from './metrics.ts'
+import type { Options } from './options.ts'
+import { Report, type ReportContext } from './report.ts'
+import { Shape } from './shape.ts'
+import type { Committed, Committer } from './steps/commit.ts'
+import type { EncodeTarget } from './steps/encode.ts'
+import type { Staged, StageTarget } from './steps/stage.ts'
+import { ChunkSummary, type DaySummary } from './summary.ts'
+import { VERSION } from './version.ts'
+import type { Warehouse } from './warehouse/warehouse.ts'
+
+/** Places where a process may die; tests make it die there. */
+export type FaultPoint = 'claimed' | 'page' | 'batch' | 'staged' | 'committing' | 'committed' | 'recorded'
+
+/** What every attempt of a run shares. */
+export interface RunContext extends ReportContext {
+  readonly ledger: Ledger
+  readonly warehouse: Warehouse
+  readonly committer: Committer
+  readonly dispatcher: Dispatcher
+  readonly options: Options
+  /** Epoch milliseconds. */
+  now(): number
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+  /** Runs the reading of a chunk in one of the slots for it. */
+  reading<T>(work: () => Promise<T>): Promise<T>
+  readonly fault?: (point: FaultPoint, claim: Claim) => void | Promise<void>
+}
+
+/** A chunk that is read, checked and staged, by its counts. */
+export interface StagedAttempt {
+  readonly chunk: Chunk
+  readonly rows: { readonly extracted: number; readonly staged: number; readonly rejected: number; readonly deduplicated: number }
+  readonly days: readonly DaySummary[]
+  /** Whether the warehouse must check the key. */
+  readonly checkKey: boolean
+  /** What the ledger keeps, before and after a publication. */
+  summary(publication?: Committed): AttemptSummary
+  discard(): Promise<void>
+}
+
+/** Where the pages of an attempt go. */
+export type AttemptTarget = EncodeTarget & StageTarget
+
+/** One reading of a chunk: what was counted on the way. */
+class Tally {
+  pages = 0
+  extracted = 0
+  stagedRows = 0
+  rejected = 0
+  deduplicated = 0
+  bytes = 0
+  readonly rejectedBy = new Map<string, number>()
+}
+
+/** Begins an attempt. */
+export async function startAttempt(
+  claim: Claim,
+  compiled: CompiledPipeline,
+  context: RunContext,
+  published: readonly PublishedDay[],
+  signal: AbortSignal,
+): Promise<Attempt> {
+  const known = await context.ledger.knownFields(claim.chunk.pipeline)
+  return new Attempt(claim, compiled, context, published, signal, new Report(claim, compiled, context, known))
+}
+
+/**
+ * The bookkeeping of one attempt: what it counts, times, warns of and finally remembers. The steps know nothing of it; `runChunk` asks it
+ * for everything that is not the path of the data.
+ */
+export class Attempt {
+  readonly claim: Claim
+  readonly chunk: Chunk
+  readonly compiled: CompiledPipeline
+  readonly context: RunContext
+  readonly signal: AbortSignal
+  readonly report: Report
+  readonly #published: readonly PublishedDay[]
+  readonly #http: Http
+  readonly #startedAt: number
+  readonly #over = new AbortController()
+  readonly #shape = new Shape()
+  #tally = new Tally()
+  #summary: ChunkSummary
+
+  constructor(
+    claim: Claim,
+    compiled: CompiledPipeline,
+    context: RunContext,
+    published: readonly PublishedDay[],
+    signal: AbortSignal,
+    report: Report,
+  ) {
+    this.claim = claim
+    this.chunk = claim.chunk
+    this.compiled = compiled
+    this.context = context
+    this.signal = AbortSignal.any([signal, this.#over.signal])
+    this.#published = published
+    this.report = report
+    this.#startedAt = context.now()
+    this.#summary = new ChunkSummary(compiled.pipeline.table, compiled.pipeline.totals)
+    this.#http = this.#createHttp()
+  }
+
+  /** Forgets what was counted, to read the chunk once more. */
+  again(): this {
+    this.#tally = new Tally()
+    this.#summary = new ChunkSummary(this.compiled.pipeline.table, this.compiled.pipeline.totals)
+    return this
+  }
+
+  /** The pages of the connector, counted as they arrive. */
+  async *pages(): AsyncGenerator<readonly unknown[]> {
+    const { metrics, observe, fault } = this.context
+    const { pipeline } = this.compiled
+    const labels = { pipeline: pipeline.name }
+    const request: PageRequest = {
+      client: this.chunk.client,
+      window: this.chunk.window,
+      signal: this.signal,
+      http: this.#http,
+      warn: (name, message) => this.report.warn(name, message),
+    }
+    let asked = performance.now()
+    for await (const page of pipeline.source.pages(request)) {
+      if (!Array.isArray(page)) {
+        throw new DataError('PAGE_MALFORMED', {
+          message: `${chunkText(this.chunk)}: connector ${pipeline.source.name} gave ${typeof page} for a page, not an array`,
+          hint: 'Nothing of this chunk was published. This is a defect of the connector.',
+        })
+      }
+      metrics.stepSeconds.inc({ ...labels, step: 'extract' satisfies Step }, (performance.now() - asked) / 1_000)
+      metrics.pages.inc(labels)
+      metrics.rowsExtracted.inc(labels, page.length)
+      this.#tally.pages++
+      this.#tally.extracted += page.length
+      this.#shape.observe(page)
+      observe({ type: 'page', records: page.length })
+      await fault?.('page', this.claim)
+      yield page
+      asked = performance.now()
+    }
+  }
+
+  /** Opens the staging area, and what is remembered of the rows that go there. */
+  async openStaging(): Promise<AttemptTarget> {
+    const { warehouse, options } = this.context
+    const { pipeline, encodeRow } = this.compiled
+    return {
+      window: this.chunk.window,
+      table: pipeline.table,
+      staging: await warehouse.stage(pipeline.table, this.claim.attemptId),
+      encodeRow,
+      summary: this.#summary,
+      keys: pipeline.table.key.length === 0 ? undefined : new KeyTable(options.keysPerChunk),
+    }
+  }
+
+  /** Counts what a batch put where. */
+  staged({ staged, rejected, deduplicated, rules }: Staged): void {
+    const { metrics } = this.context
+    const labels = { pipeline: this.compiled.pipeline.name }
+    this.#tally.stagedRows += staged
+    this.#tally.rejected += rejected
+    this.#tally.deduplicated += deduplicated
+    metrics.rowsStaged.inc(labels, staged)
+    if (deduplicated > 0) metrics.rowsDeduplicated.inc(labels, deduplicated)
+    for (const [reason, count] of rules) {
+      this.#tally.rejectedBy.set(reason, (this.#tally.rejectedBy.get(reason) ?? 0) + count)
+      metrics.rowsRejected.inc({ ...labels, reason }, count)
+    }
+  }
+
+  /** Closes the staging area; the chunk is complete. */
+  async seal({ staging, keys }: AttemptTarget): Promise<StagedAttempt> {
+    const bytes = await staging.seal()
+    this.#tally.bytes = bytes
+    this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, bytes)
+    const { extracted, stagedRows, rejected, deduplicated } = this.#tally
+    const days = this.#summary.days(daysOf(this.chunk.window))
+    return {
+      chunk: this.chunk,
+      rows: { extracted, staged: stagedRows, rejected, deduplicated },
+      days,
+      checkKey: keys?.overflowed ?? false,
+      summary: publication => this.summary(days, publication),
+      discard: () => staging.discard(),
+    }
+  }
+
+  /** Wraps a step so that its time is counted, page by page. */
+  timed<A extends unknown[], R>(step: Step, work: (...args: A) => R): (...args: A) => R {
+    const { stepSeconds } = this.context.metrics
+    const labels = { pipeline: this.compiled.pipeline.name, step }
+    return (...args) => {
+      const started = performance.now()
+      const count = (): void => stepSeconds.inc(labels, (performance.now() - started) / 1_000)
+      const result = work(...args)
+      if (result instanceof Promise) void result.finally(count).catch(() => undefined)
+      else count()
+      return result
+    }
+  }
+
+  /** Everything the ledger remembers of this attempt. */
+  summary(days: readonly DaySummary[], publication?: Committed): AttemptSummary {
+    const { claim, chunk, compiled } = this
+    const { pages, extracted, stagedRows, rejected, deduplicated, rejectedBy, bytes } = this.#tally
+    const { requests, retries, waitedMs, bytes: received } = this.#http.usage
+    return {
+      runId: claim.runId,
+      pipeline: chunk.pipeline,
+      client: chunk.client,
+      from: chunk.window.from,
+      to: chunk.window.to,
+      attempt: claim.attempt,
+      attemptId: claim.attemptId,
+      groupId: publication?.groupId ?? null,
+      headrace: VERSION,
+      schemaHash: compiled.schemaHash,
+      pipelineHash: compiled.pipelineHash,
+      startedAt: this.#startedAt,
+      finishedAt: this.context.now(),
+      api: { requests, retries, waitedMs, bytes: received, pages },
+      rows: {
+        extracted,
+        staged: stagedRows,
+        rejected,
+        deduplicated,
+        deleted: publication?.deleted ?? 0,
+        inserted: publication?.inserted ?? 0,
+        present: publication === undefined ? null : publication.present.reduce((sum, { rows }) => sum + rows, 0),
+        previous: previousRows(chunk, this.#published),
+      },
+      rejectedBy: Object.fromEntries(rejectedBy),
+      stagedBytes: bytes,
+      days,
+      columns: this.#summary.columns(),
+      fields: this.#shape.fields(),
+    }
+  }
+
+  /** The state of the chunk after an error: held for a person, parked, another try, or failed when tries are used up. */
+  stateAfter({ kind, notBefore, code }: HeadraceError): Settlement['state'] {
+    if (code === 'ABORTED' || code === 'LEASE_LOST') return 'pending'
+    if (kind !== 'transient') return 'held'
+    if (notBefore !== undefined) return 'parked'
+    return this.claim.attempt < this.context.options.attempts ? 'pending' : 'failed'
+  }
+
+  /** Epoch milliseconds before which the chunk is not tried again. */
+  notBefore({ notBefore, code }: HeadraceError): number {
+    const { options, now } = this.context
+    if (notBefore !== undefined) return notBefore
+    if (code === 'ABORTED') return 0
+    return (
+      now() + backoff(this.claim.attempt, { baseMs: options.retryBaseSeconds * 1_000, capMs: options.retryCapSeconds * 1_000 })
+    )
+  }
+
+  /** The attempt is over, one way or the other. */
+  end(): void {
+    // A page that was asked for ahead is not wanted any more.
+    this.#over.abort()
+    const { metrics, now } = this.context
+    const { retries, waitedMs, bytes } = this.#http.usage
+    const api = this.compiled.pipeline.source.name
+    metrics.chunkSeconds.observe({ pipeline: this.compiled.pipeline.name }, (now() - this.#startedAt) / 1_000)
+    metrics.bytesExtracted.inc({ pipeline: this.compiled.pipeline.name }, bytes)
+    metrics.apiRetries.inc({ api }, retries)
+    metrics.apiWaitSeconds.inc({ api }, waitedMs / 1_000)
+  }
+
+  #createHttp(): Http {
+    const { dispatcher, options, metrics, now, sleep } = this.context
+    const api = this.compiled.pipeline.source.name
+    return createHttp({
+      signal: this.signal,
+      dispatcher,
+      options: {
+        attempts: options.requestAttempts,
+        deadlineMs: options.requestSeconds * 1_000,
+        longestWaitMs: options.longestWaitSeconds * 1_000,
+        backoff: { baseMs: 500, capMs: 30_000 },
+        bodyLimit: options.bodyMebibytes * 2 ** 20,
+      },
+      now,
+      sleep,
+      onRequest: (status, seconds) => {
+        metrics.apiRequests.inc({ api, code_class: codeClass(status) })
+        metrics.apiSeconds.observe({ api }, seconds)
+      },
+    })
+  }
+}

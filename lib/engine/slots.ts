@@ -1,0 +1,26 @@
+/** A fixed number of slots for work that should not all happen at once. */
+export class Slots {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(size: number) {
+    this.#free = size
+  }
+
+  /** Resolves when a slot is free, without taking it. */
+  async available(): Promise<void> {
+    while (this.#free === 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+
+  /** Does the work in a slot: at once when one is free. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free === 0) await this.available()
+    this.#free--
+    try {
+      return await work()
+    } finally {
+      this.#free++
+      for (const resolve of this.#waiting.splice(0)) resolve()
+    }
+  }
+}

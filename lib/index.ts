@@ -1,0 +1,26 @@
+export { type BackfillHost, type BackfillRequest, type BackfillResult, backfill } from './backfill.ts'
+export type { Chunk, Day, Window } from './chunk.ts'
+export { type Config, type ConfigOptions, defineConfig } from './config.ts'
+export { type Connector, defineConnector, type Page, type PageRequest } from './connector.ts'
+export { describePipeline } from './describe.ts'
+export {
+  ConfigError,
+  DataError,
+  ERRORS,
+  type ErrorCode,
+  HeadraceError,
+  RULES,
+  type Rule,
+  TransientError,
+  WARNINGS,
+  type WarningName,
+} from './errors.ts'
+export type { Observer, RunEvent } from './events.ts'
+export type { Http, JsonAnswer, JsonRequest } from './http/client.ts'
+export type { Ledger } from './ledger/ledger.ts'
+export { type SqliteOptions, sqlite } from './ledger/sqlite.ts'
+export { createLog, type Log, type LogLevel } from './log.ts'
+export { OPTIONS, type Options } from './options.ts'
+export { type Checks, definePipeline, type Pipeline, type PipelineOptions } from './pipeline.ts'
+export { type DuckDBOptions, duckdb } from './warehouse/duckdb/duckdb.ts'
+export type { Warehouse } from './warehouse/warehouse.ts'

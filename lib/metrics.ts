@@ -1,0 +1,98 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { VERSION } from './version.ts'
+
+const CHUNK_SECONDS = [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600]
+const REQUEST_SECONDS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const COMMIT_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+
+/** How an attempt at a chunk ends, as the metrics count it. */
+export type AttemptOutcome = 'success' | 'retryable_error' | 'fatal_error' | 'lease_lost'
+
+/** The steps whose time is counted. */
+export type Step = 'extract' | 'map' | 'validate' | 'encode' | 'stage' | 'commit' | 'reconcile'
+
+/**
+ * Every metric, created once and into the registry that is handed in. Labels come from closed sets: never a client, a day or a run.
+ * `docs/metrics.md` lists the same metrics; a test compares.
+ */
+export function createMetrics(registry: Registry) {
+  const registers = [registry]
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> =>
+    new Counter({ name, help, labelNames, registers })
+  const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]): Gauge<L> =>
+    new Gauge({ name, help, labelNames, registers })
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]): Histogram<L> =>
+    new Histogram({ name, help, buckets, labelNames, registers })
+
+  gauge('headrace_build_info', 'Version of the running headrace; always 1.', 'version').set({ version: VERSION }, 1)
+  return {
+    chunks: gauge('headrace_chunks', 'Chunks of the current run by state.', 'pipeline', 'state'),
+    chunkAttempts: counter('headrace_chunk_attempts_total', 'Attempts at chunks by outcome.', 'pipeline', 'outcome'),
+    chunkSeconds: histogram('headrace_chunk_duration_seconds', 'Wall time of an attempt at a chunk.', CHUNK_SECONDS, 'pipeline'),
+    chunksEmpty: counter('headrace_chunks_empty_total', 'Chunks published with no rows.', 'pipeline'),
+    pages: counter('headrace_pages_total', 'Pages received.', 'pipeline'),
+    rowsExtracted: counter('headrace_rows_extracted_total', 'Records received.', 'pipeline'),
+    rowsStaged: counter('headrace_rows_staged_total', 'Rows written to staging.', 'pipeline'),
+    rowsLoaded: counter('headrace_rows_loaded_total', 'Rows published.', 'pipeline'),
+    rowsDeleted: counter('headrace_rows_deleted_total', 'Rows replaced by a publication.', 'pipeline'),
+    rowsRejected: counter('headrace_rows_rejected_total', 'Rows refused by a rule.', 'pipeline', 'reason'),
+    rowsDeduplicated: counter('headrace_rows_deduplicated_total', 'Rows the API sent more than once within a chunk.', 'pipeline'),
+    rowsRestated: counter(
+      'headrace_restated_rows_total',
+      'Rows added or removed when a published day was read again.',
+      'pipeline',
+    ),
+    bytesExtracted: counter('headrace_bytes_extracted_total', 'Bytes of answers received.', 'pipeline'),
+    bytesStaged: counter('headrace_bytes_staged_total', 'Bytes written to staging.', 'pipeline'),
+    stepSeconds: counter('headrace_step_seconds_total', 'Time spent in each step.', 'pipeline', 'step'),
+    schemaChanges: counter('headrace_schema_changes_total', 'Changes of the records an API sends.', 'pipeline', 'change'),
+    divergences: counter('headrace_divergences_total', 'Commits whose counts did not match what was expected.', 'pipeline'),
+    warnings: counter('headrace_warnings_total', 'Warnings by name.', 'name'),
+    commits: counter('headrace_commits_total', 'Transactions by outcome.', 'outcome'),
+    commitChunks: histogram(
+      'headrace_commit_group_chunks',
+      'Chunks per transaction.',
+      [1, 2, 5, 10, 20, 50, 100, 200],
+      'warehouse',
+    ),
+    commitSeconds: histogram('headrace_commit_duration_seconds', 'Wall time of a transaction.', COMMIT_SECONDS, 'warehouse'),
+    apiRequests: counter('headrace_api_requests_total', 'Requests by class of answer.', 'api', 'code_class'),
+    apiSeconds: histogram('headrace_api_request_duration_seconds', 'Time of one request.', REQUEST_SECONDS, 'api'),
+    apiRetries: counter('headrace_api_retries_total', 'Requests tried again.', 'api'),
+    apiWaitSeconds: counter('headrace_api_throttled_seconds_total', 'Time waited because an API said so or failed.', 'api'),
+  }
+}
+
+/** The metrics of one process. */
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** `2xx` and the like; `none` for a request without an answer. */
+export function codeClass(status: number): string {
+  return status === 0 ? 'none' : `${Math.floor(status / 100)}xx`
+}
+
+/** Starts the counters of a pipeline at 0: `increase()` does not see a counter that is born at 1. */
+export function startAtZero(metrics: Metrics, pipeline: string, api: string): void {
+  for (const counter of [
+    metrics.chunksEmpty,
+    metrics.pages,
+    metrics.rowsExtracted,
+    metrics.rowsStaged,
+    metrics.rowsLoaded,
+    metrics.rowsDeleted,
+    metrics.rowsDeduplicated,
+    metrics.rowsRestated,
+    metrics.bytesExtracted,
+    metrics.bytesStaged,
+    metrics.divergences,
+  ]) {
+    counter.inc({ pipeline }, 0)
+  }
+  for (const outcome of ['success', 'retryable_error', 'fatal_error', 'lease_lost'] satisfies AttemptOutcome[]) {
+    metrics.chunkAttempts.inc({ pipeline, outcome }, 0)
+  }
+  for (const code_class of ['2xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
+  metrics.schemaChanges.inc({ pipeline, change: 'added' }, 0)
+  metrics.apiRetries.inc({ api }, 0)
+  metrics.apiWaitSeconds.inc({ api }, 0)
+}

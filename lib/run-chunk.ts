@@ -1,0 +1,191 @@
+import { pipeline as flow } from 'node:stream/promises'
+import { gen } from 'stream-chain/gen.js'
+import { type Attempt, type RunContext, type StagedAttempt, startAttempt } from './attempt.ts'
+import { chunkText } from './chunk.ts'
+import type { CompiledPipeline } from './compile.ts'
+import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
+import { confirmEmpty, guard, restatedDays, sameDays } from './guards.ts'
+import type { AttemptSummary, Claim, PublishedDay, Restatement } from './ledger/ledger.ts'
+import type { ChunkState } from './ledger/states.ts'
+import type { Batch, EncodedPage, MappedPage } from './row.ts'
+import { batch } from './steps/batch.ts'
+import { encodePage } from './steps/encode.ts'
+import { reconcile } from './steps/reconcile.ts'
+import { stageBatch } from './steps/stage.ts'
+import type { Member } from './warehouse/warehouse.ts'
+
+/** What became of an attempt at a chunk. */
+export interface ChunkResult {
+  readonly state: ChunkState
+  readonly summary: AttemptSummary
+  readonly restatements: readonly Restatement[]
+  readonly error: HeadraceError | null
+}
+
+/**
+ * One attempt at one chunk, from the claim to the ledger: the only place that joins the steps. It never rejects for what happens to the chunk;
+ * it rejects only when the ledger cannot be written, because nothing is safe to continue then.
+ */
+export async function runChunk(
+  claim: Claim,
+  compiled: CompiledPipeline,
+  context: RunContext,
+  { force, signal }: { readonly force: boolean; readonly signal: AbortSignal },
+): Promise<ChunkResult> {
+  const { ledger, committer } = context
+  const { pipeline } = compiled
+  const { chunk, attemptId } = claim
+  await context.fault?.('claimed', claim)
+  const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
+  const attempt = await startAttempt(claim, compiled, context, published, signal)
+  let staged: StagedAttempt | undefined
+  try {
+    staged = await context.reading(() => stage(attempt))
+    if (!force && confirmEmpty(pipeline, staged, published)) {
+      await staged.discard()
+      staged = await context.reading(() => stage(attempt.again()))
+    }
+    balance(staged)
+    if (!force) guard(pipeline, staged, published)
+    await ledger.staged(attemptId, staged.summary())
+    await context.fault?.('staged', claim)
+
+    const unchanged = !force && sameDays(staged.days, published)
+    const member = memberOf(claim, staged, published, unchanged ? 'confirm' : 'publish')
+    const publication = await attempt.timed('commit', () => committer.publish(pipeline.table, pipeline.totals, member))()
+    await context.fault?.('committed', claim)
+    attempt.timed('reconcile', reconcile)(member, publication)
+
+    const summary = staged.summary(publication)
+    const restatements = restatementsOf(claim, staged, published, publication.changes, summary.finishedAt)
+    const state = publication.outcome === 'unchanged' ? 'unchanged' : 'published'
+    if (state === 'unchanged') await ledger.unchanged(attemptId, summary)
+    else await ledger.published(attemptId, summary, restatements)
+    await context.fault?.('recorded', claim)
+    if (unchanged && state === 'published') {
+      attempt.report.warn(
+        'TABLE_DIVERGED',
+        `${chunkText(chunk)}: the table did not hold what was published before; written again`,
+      )
+    }
+    attempt.report.succeeded(state, summary, restatements)
+    return { state, summary, restatements, error: null }
+  } catch (thrown) {
+    return await settle(attempt, staged, asHeadraceError(thrown))
+  } finally {
+    attempt.end()
+    await staged?.discard()
+  }
+}
+
+/** Reads the chunk into staging: one stream, back-pressured from the warehouse to the API. */
+async function stage(attempt: Attempt): Promise<StagedAttempt> {
+  const { chunk, claim, context, signal } = attempt
+  const { mapPage, validatePage } = attempt.compiled
+  const target = await attempt.openStaging()
+  const write = attempt.timed('stage', stageBatch)
+  try {
+    const steps = gen(
+      attempt.timed('map', (page: readonly unknown[]) => mapPage(page, chunk)),
+      attempt.timed('validate', (page: MappedPage) => validatePage(page, chunk)),
+      attempt.timed('encode', (page: MappedPage) => encodePage(page, target)),
+    )
+    await flow(
+      attempt.pages(),
+      async function* toBytes(pages: AsyncIterable<readonly unknown[]>) {
+        for await (const page of pages) yield* steps(page)
+      },
+      (pages: AsyncIterable<EncodedPage>) => batch(pages),
+      async (batches: AsyncIterable<Batch>) => {
+        for await (const next of batches) {
+          attempt.staged(await write(next, target))
+          await context.fault?.('batch', claim)
+        }
+      },
+      { signal },
+    )
+    return await attempt.seal(target)
+  } catch (error) {
+    await target.staging.discard()
+    throw error
+  }
+}
+
+/** Every record is accounted for, or nothing of the chunk is published. */
+function balance({ chunk, rows }: StagedAttempt): void {
+  const { extracted, staged, rejected, deduplicated } = rows
+  if (extracted === staged + rejected + deduplicated) return
+  throw new DataError('CHUNK_UNBALANCED', {
+    message: `${chunkText(chunk)}: ${extracted} extracted, but ${staged} staged + ${rejected} rejected + ${deduplicated} deduplicated`,
+    hint: 'Nothing of this chunk was published. This is a defect of headrace or of a custom step; please report it.',
+  })
+}
+
+function memberOf(claim: Claim, staged: StagedAttempt, published: readonly PublishedDay[], intent: Member['intent']): Member {
+  return {
+    chunk: claim.chunk,
+    attemptId: claim.attemptId,
+    generation: claim.generation,
+    intent,
+    days: staged.days,
+    restated: intent === 'publish' ? restatedDays(staged.days, published) : [],
+    checkKey: staged.checkKey,
+  }
+}
+
+function restatementsOf(
+  { chunk }: Claim,
+  { days }: StagedAttempt,
+  published: readonly PublishedDay[],
+  changes: readonly { readonly day: string; readonly added: number; readonly removed: number }[],
+  at: number,
+): Restatement[] {
+  return changes.flatMap(change => {
+    const before = published.find(({ day }) => day === change.day)
+    const after = days.find(({ day }) => day === change.day)
+    if (before === undefined || after === undefined || (change.added === 0 && change.removed === 0)) return []
+    return [
+      {
+        ...change,
+        pipeline: chunk.pipeline,
+        client: chunk.client,
+        rowsBefore: before.rows,
+        rowsAfter: after.rows,
+        totalsBefore: before.totals,
+        totalsAfter: after.totals,
+        at,
+      },
+    ]
+  })
+}
+
+/** The attempt failed: what is kept of it, and what happens next. */
+async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error: HeadraceError): Promise<ChunkResult> {
+  const { claim, context, compiled } = attempt
+  let state = attempt.stateAfter(error)
+  let problem = error
+  if (state === 'held' && staged !== undefined && staged.rows.rejected > 0) {
+    // The rejects are the evidence; whoever decides must be able to see them, although the rows stay out.
+    const { table, totals } = compiled.pipeline
+    try {
+      await context.committer.publish(table, totals, memberOf(claim, staged, [], 'rejects'))
+    } catch (thrown) {
+      problem = asHeadraceError(thrown)
+      state = attempt.stateAfter(problem)
+    }
+  }
+  attempt.report.failed(state, problem)
+  const summary = staged?.summary() ?? attempt.summary([])
+  if (problem.code !== 'LEASE_LOST') {
+    await context.ledger.settle(
+      claim.attemptId,
+      {
+        state,
+        problem: { code: problem.code, message: problem.message, hint: problem.hint ?? null },
+        ...(state === 'pending' || state === 'parked' ? { notBefore: attempt.notBefore(problem) } : {}),
+      },
+      summary,
+    )
+  }
+  return { state, summary, restatements: [], error: problem }
+}
