@@ -6,11 +6,11 @@ import { DataError, type HeadraceError } from './errors.ts'
 import { KeyTable } from './fingerprint.ts'
 import { previousRows } from './guards.ts'
 import { createHttp, type Http } from './http/client.ts'
-import { backoff } from './http/retry.ts'
 import type { AttemptSummary, Claim, Ledger, PublishedDay, Settlement } from './ledger/ledger.ts'
 import { codeClass, type Step } from './metrics.ts'
 import type { Options } from './options.ts'
 import { Report, type ReportContext } from './report.ts'
+import { settlementOf } from './settlement.ts'
 import { Shape } from './shape.ts'
 import type { Committed, Committer } from './steps/commit.ts'
 import type { EncodeTarget } from './steps/encode.ts'
@@ -252,22 +252,9 @@ export class Attempt {
     }
   }
 
-  /** The state of the chunk after an error: held for a person, parked, another try, or failed when tries are used up. */
-  stateAfter({ kind, notBefore, code }: HeadraceError): Settlement['state'] {
-    if (code === 'ABORTED' || code === 'LEASE_LOST') return 'pending'
-    if (kind !== 'transient') return 'held'
-    if (notBefore !== undefined) return 'parked'
-    return this.claim.attempt < this.context.options.attempts ? 'pending' : 'failed'
-  }
-
-  /** Epoch milliseconds before which the chunk is not tried again. */
-  notBefore({ notBefore, code }: HeadraceError): number {
-    const { options, now } = this.context
-    if (notBefore !== undefined) return notBefore
-    if (code === 'ABORTED') return 0
-    return (
-      now() + backoff(this.claim.attempt, { baseMs: options.retryBaseSeconds * 1_000, capMs: options.retryCapSeconds * 1_000 })
-    )
+  /** What happens to the chunk after an error. */
+  settlement(error: HeadraceError): Settlement {
+    return settlementOf(error, this.claim.attempt, this.context.options, this.context.now())
   }
 
   /** The attempt is over, one way or the other. */

@@ -12,7 +12,7 @@ import type { Run, RunProgress, RunTotals } from './ledger/ledger.ts'
 import type { Log } from './log.ts'
 import { createMetrics, startAtZero } from './metrics.ts'
 import type { Pipeline } from './pipeline.ts'
-import { planBackfill } from './plan.ts'
+import { planBackfill, requestOf } from './plan.ts'
 import { Committer } from './steps/commit.ts'
 import type { WarehouseCall } from './warehouse/warehouse.ts'
 
@@ -21,7 +21,7 @@ export interface BackfillRequest {
   readonly pipeline: Pipeline
   readonly window: Window
   readonly clients: readonly string[]
-  /** Publish what the API says now: no comparison with what is there, no guard on volume or emptiness. */
+  /** Publish what the API says now: no comparison with what was published before, so no guard on volume or emptiness. */
   readonly force?: boolean
   /** Only days that were never published. */
   readonly missing?: boolean
@@ -66,8 +66,9 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
   }
   await warehouse.prepare(pipeline.table, { create: true }, { ...call, signal: host.control.stop })
 
-  const plan = await Array.fromAsync(planBackfill(pipeline, { window, clients, missing }, ledger), ({ chunk }) => chunk)
-  const run = await ledger.beginRun({ command: 'backfill', pipeline: pipeline.name, window, clients, force, missing }, plan)
+  const wanted = { window, clients, force, missing }
+  const plan = await Array.fromAsync(planBackfill(pipeline, wanted, ledger))
+  const run = await ledger.beginRun(requestOf(compiled, wanted), plan)
   await warehouse.sweep(await ledger.aliveAttempts())
   host.log.info(
     { event: 'run.started', run: run.id, pipeline: pipeline.name, ...window, resumed: run.resumed },

@@ -18,9 +18,9 @@ export interface Chunk {
 }
 
 const DAY_MS = 86_400_000
-const DAY = /^\d{4}-\d{2}-\d{2}$/
+const DAY = /^(?!0000)\d{4}-\d{2}-\d{2}$/
 
-/** Whether the text is a day that exists. `2026-02-30` does not. */
+/** Whether the text is a day that exists, in the years 0001 to 9999. `2026-02-30` does not. */
 export function isDay(text: string): boolean {
   return DAY.test(text) && fromEpochDay(toEpochDay(text)) === text
 }
@@ -72,12 +72,12 @@ export function parseWindow(from: string, to: string): Window {
 
 /** Splits a window into windows of at most `days` days, oldest first. */
 export function splitWindow(window: Window, days: number): Window[] {
-  const windows: Window[] = []
-  for (let from = window.from; from <= window.to; from = addDays(from, days)) {
-    const last = addDays(from, days - 1)
-    windows.push({ from, to: last < window.to ? last : window.to })
-  }
-  return windows
+  const first = toEpochDay(window.from)
+  const last = toEpochDay(window.to)
+  return Array.from({ length: Math.ceil(dayCount(window) / days) }, (_, index) => ({
+    from: fromEpochDay(first + index * days),
+    to: fromEpochDay(Math.min(first + (index + 1) * days - 1, last)),
+  }))
 }
 
 /** `2026-01-01..2026-01-03`, or one day alone. */

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ConfigError, HeadraceError } from './errors.ts'
+import { inspect } from 'node:util'
+import { ConfigError, HeadraceError, TransientError, withoutQueries } from './errors.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { type Options, resolveOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -25,30 +26,41 @@ export interface Config extends Omit<ConfigOptions, 'settings'> {
 
 /** Declares a configuration. Throws `CONFIG_INVALID` with everything that is wrong with it. */
 export function defineConfig(options: ConfigOptions): Config {
-  const problems: string[] = []
-  const names = new Set<string>()
-  const tables = new Set<string>()
-  for (const { name, table } of options.pipelines) {
-    if (names.has(name)) problems.push(`two pipelines are named ${name}`)
-    if (tables.has(table.name)) problems.push(`two pipelines write ${table.name}: each would delete the other's rows`)
-    names.add(name)
-    tables.add(table.name)
-  }
-  if (options.pipelines.length === 0) problems.push('it has no pipelines')
+  const problems = [...problemsOf(options)]
   if (problems.length > 0) throw invalid('the configuration', problems)
   return { ...options, settings: resolveOptions(options.settings) }
 }
 
-function invalid(what: string, problems: readonly string[], cause?: unknown): ConfigError {
+function* problemsOf({ pipelines, clients, warehouse, ledger }: Partial<ConfigOptions>): Generator<string> {
+  if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path })'
+  if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path })'
+  if (typeof clients !== 'function' && !Array.isArray(clients)) yield 'its clients are neither a list nor a function'
+  if (!Array.isArray(pipelines) || pipelines.length === 0) {
+    yield 'it has no pipelines'
+    return
+  }
+  const names = new Set<string>()
+  const tables = new Set<string>()
+  for (const { name, table } of pipelines as readonly Pipeline[]) {
+    if (names.has(name)) yield `two pipelines are named ${name}`
+    names.add(name)
+    // Rejects have a table of their own, and not every warehouse tells upper from lower case.
+    const written = [table.name, `${table.name}_rejects`].map(text => text.toLowerCase())
+    const twice = written.find(text => tables.has(text))
+    if (twice !== undefined) yield `two pipelines write ${twice}: each would delete the other's rows`
+    for (const text of written) tables.add(text)
+  }
+}
+
+function invalid(what: string, problems: readonly string[]): ConfigError {
   return new ConfigError('CONFIG_INVALID', {
     message: `${what}: ${problems.join('; ')}`,
     hint: 'Correct the configuration. Nothing was read or written.',
-    cause,
   })
 }
 
 /** Loads a configuration file, TypeScript or JavaScript. Every way it can fail is a `ConfigError` that names the file. */
-export async function loadConfig(file: string): Promise<Config> {
+export async function loadConfig(file: string, signal: AbortSignal): Promise<Config> {
   const path = resolve(file)
   if ((await stat(path).catch(() => undefined)) === undefined) {
     throw new ConfigError('CONFIG_NOT_FOUND', {
@@ -58,11 +70,11 @@ export async function loadConfig(file: string): Promise<Config> {
   }
   let loaded: { readonly default?: unknown }
   try {
-    loaded = await import(pathToFileURL(path).href)
+    loaded = await outcome(import(pathToFileURL(path).href), signal)
   } catch (error) {
     if (error instanceof HeadraceError) throw error
     throw new ConfigError('CONFIG_FAILED', {
-      message: `${path} could not be loaded: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}${place(error, path)}`,
+      message: `${path} could not be loaded: ${error instanceof Error ? `${error.name}: ${error.message}` : `it threw ${inspect(error)}`}${place(error, path)}`,
       hint: 'Correct the file. Nothing was read or written.',
       cause: error,
     })
@@ -71,11 +83,37 @@ export async function loadConfig(file: string): Promise<Config> {
   return loaded.default
 }
 
-/** The line of the configuration an error came from, if its stack says so. */
+/**
+ * What becomes of code that is not headrace's, which may take forever: it is left alone when headrace is told to stop, and when nothing in
+ * this process could ever bring it to an end.
+ */
+async function outcome<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const early = Promise.withResolvers<never>()
+  const stopped = (): void => early.reject(signal.reason)
+  const idle = (): void => early.reject(new Error('it waits for something that never happens'))
+  if (signal.aborted) stopped()
+  signal.addEventListener('abort', stopped)
+  process.once('beforeExit', idle)
+  try {
+    return await Promise.race([work, early.promise])
+  } catch (error) {
+    if (!signal.aborted) throw error
+    throw new TransientError('ABORTED', { message: 'stopped before anything was read', hint: 'Nothing was written.' })
+  } finally {
+    signal.removeEventListener('abort', stopped)
+    process.removeListener('beforeExit', idle)
+  }
+}
+
+/** The line an error came from, in the configuration or else in what it imports, if the stack says so. */
 function place(error: unknown, path: string): string {
-  const line = error instanceof Error ? error.stack?.split('\n').find(frame => frame.includes(path)) : undefined
-  const position = /:(\d+):\d+\)?$/.exec(line ?? '')?.[1]
-  return position === undefined ? '' : ` (line ${position})`
+  const stack = error instanceof Error ? (error.stack ?? '') : ''
+  const places = [...stack.matchAll(/(?:^|at |\()(?:file:\/\/)?(\/[^():\n]+):(\d+)(?::\d+)?\)?$/gm)].filter(
+    found => found[1] !== import.meta.filename && !found[1]?.includes('/node_modules/'),
+  )
+  const [, file, line] = places.find(found => found[1] === path) ?? places[0] ?? []
+  if (line === undefined) return ''
+  return file === path ? ` (line ${line})` : ` (${file}, line ${line})`
 }
 
 function isConfig(value: unknown): value is Config {
@@ -93,17 +131,21 @@ function isConfig(value: unknown): value is Config {
 
 /** An error and what caused it, in one line; `fetch failed` alone helps nobody. */
 function reasons(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause === undefined ? error.message : `${error.message} (${reasons(error.cause)})`
+  if (!(error instanceof Error)) return inspect(error)
+  // A refused connection to a name with two addresses has a code and no message.
+  const message = error.message || ('code' in error ? String(error.code) : error.name)
+  return withoutQueries(error.cause === undefined ? message : `${message} (${reasons(error.cause)})`)
 }
 
-/** The pipeline of that name, or a `ConfigError` that lists those there are. */
-export function findPipeline({ pipelines }: Pick<Config, 'pipelines'>, name: string): Pipeline {
-  const found = pipelines.find(pipeline => pipeline.name === name)
-  if (found !== undefined) return found
+/** The pipeline of that name, or the only one there is; else a `ConfigError` that lists those there are. */
+export function findPipeline({ pipelines }: Pick<Config, 'pipelines'>, name: string | undefined): Pipeline {
+  const found = pipelines.filter(pipeline => name === undefined || pipeline.name === name)
+  const [first] = found
+  if (first !== undefined && found.length === 1) return first
+  const names = pipelines.map(pipeline => pipeline.name).join(', ')
   throw new ConfigError('USAGE', {
-    message: `there is no pipeline ${name}; there are ${pipelines.map(pipeline => pipeline.name).join(', ')}`,
-    hint: 'Nothing was read or written.',
+    message: name === undefined ? `which pipeline? There are ${names}` : `there is no pipeline ${name}, only ${names}`,
+    hint: 'Name one with --pipeline. Nothing was read or written.',
   })
 }
 
@@ -115,27 +157,40 @@ export async function resolveClients(
 ): Promise<readonly string[]> {
   let all: readonly string[]
   try {
-    all = typeof clients === 'function' ? await clients(signal) : clients
+    all = typeof clients === 'function' ? await outcome((async () => clients(signal))(), signal) : clients
   } catch (error) {
-    throw new ConfigError('CLIENTS_UNAVAILABLE', {
-      message: `the list of clients could not be obtained: ${reasons(error)}`,
-      hint: 'Nothing was read or written.',
-      cause: error,
-    })
+    if (error instanceof HeadraceError) throw error
+    throw unavailable(`could not be obtained: ${reasons(error)}`, error)
   }
+  if (!Array.isArray(all)) throw unavailable(`is ${inspect(all).slice(0, 100)}, not a list`)
+  const known = new Set<unknown>()
   const problems = [
     ...(all.length === 0 ? ['it is empty'] : []),
     ...all
       .filter(client => typeof client !== 'string' || client.trim() === '')
-      .map(client => `${JSON.stringify(client)} is not a client id`),
-    ...all.filter((client, index) => all.indexOf(client) !== index).map(client => `${client} stands in it twice`),
-    ...(only ?? []).filter(client => !all.includes(client)).map(client => `${client} is not in it`),
+      .map(client => `${inspect(client)} is not a client id`),
+    ...all.filter(client => known.size === known.add(client).size).map(client => `${inspect(client)} stands in it twice`),
   ]
-  if (problems.length > 0) {
-    throw new ConfigError('CLIENTS_UNAVAILABLE', {
-      message: `the list of ${all.length} clients: ${problems.slice(0, 5).join('; ')}`,
-      hint: 'Correct the configuration or --clients. Nothing was read or written.',
+  if (problems.length > 0) throw unavailable(`has ${all.length} entries: ${listed(problems)}`)
+  const unknown = (only ?? []).filter(client => !known.has(client))
+  if (unknown.length > 0) {
+    throw new ConfigError('USAGE', {
+      message: `--clients ${listed(unknown)}: not among the ${all.length} clients of the configuration`,
+      hint: 'Check the spelling. Nothing was read or written.',
     })
   }
   return only === undefined ? all : [...new Set(only)]
+}
+
+function unavailable(problem: string, cause?: unknown): ConfigError {
+  return new ConfigError('CLIENTS_UNAVAILABLE', {
+    message: `the list of clients ${problem}`,
+    hint: 'Correct `clients` of the configuration. Nothing was read or written.',
+    cause,
+  })
+}
+
+/** The first few of many. */
+function listed(texts: readonly string[]): string {
+  return texts.length > 5 ? `${texts.slice(0, 5).join('; ')} and ${texts.length - 5} more` : texts.join('; ')
 }

@@ -1,3 +1,4 @@
+import { isDay } from './chunk.ts'
 import type { Rule } from './errors.ts'
 
 /**
@@ -29,15 +30,26 @@ function wrongType(value: unknown, wanted: string): never {
   throw new Refusal('type', value, `is ${kindOf(value)}, not ${wanted}`)
 }
 
-/** Text as it is. Numbers and booleans become their usual text; objects never do. */
+/** Digits that a JSON number no longer carries cannot be brought back. */
+function lostDigits(value: number): never {
+  throw new Refusal(
+    'precision',
+    value,
+    'is past 2^53 as a JSON number, its last digits may be lost; the API must send it as text',
+  )
+}
+
+function halfPair(value: unknown): never {
+  throw new Refusal('type', value, 'is not well-formed Unicode (half of a surrogate pair)')
+}
+
+/** Text as it is. Numbers and booleans become their usual text while they are exact; objects never do. */
 export function text(value: unknown): string {
-  if (typeof value === 'string') {
-    if (value.isWellFormed()) return value
-    throw new Refusal('type', value, 'is not well-formed Unicode (half of a surrogate pair)')
-  }
+  if (typeof value === 'string') return value.isWellFormed() ? value : halfPair(value)
   if (value === undefined || value === null) return required()
-  if (typeof value === 'boolean' || typeof value === 'bigint' || Number.isFinite(value)) return String(value)
-  return wrongType(value, 'text')
+  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  if (typeof value !== 'number' || !Number.isFinite(value)) return wrongType(value, 'text')
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? lostDigits(value) : String(value)
 }
 
 const INT64_MIN = -(2n ** 63n)
@@ -47,13 +59,7 @@ const INT64_MAX = 2n ** 63n - 1n
 export function integer(value: unknown): number | string {
   if (typeof value === 'number') {
     if (Number.isSafeInteger(value)) return value + 0 // -0 becomes 0
-    if (Number.isInteger(value)) {
-      throw new Refusal(
-        'precision',
-        value,
-        'is past 2^53 as a JSON number, its last digits may be lost; the API must send it as text',
-      )
-    }
+    if (Number.isInteger(value)) return lostDigits(value)
     throw new Refusal('type', value, 'is not a whole number')
   }
   if (typeof value === 'string') {
@@ -81,8 +87,8 @@ export function decimal(value: unknown): string {
     if (!Number.isFinite(value)) throw new Refusal('type', value, 'is not a finite number')
     const shortest = String(value)
     // The usual case: JavaScript writes it without an exponent and without a superfluous zero.
-    if (shortest.length < 11 && value !== 0 && !shortest.includes('e')) return shortest
-    if (shortest.length > 15 && significantDigits(shortest) > 15) {
+    if (shortest.length < 11 && !shortest.includes('e')) return shortest
+    if (Math.abs(value) >= 1e15 || (shortest.length > 15 && significantDigits(shortest) > 15)) {
       throw new Refusal('precision', value, 'has more than 15 digits as a JSON number; the API must send it as text')
     }
     return canonicalDecimal(shortest, value)
@@ -96,10 +102,11 @@ function significantDigits(number: string): number {
   return number.replace(/e.*$/, '').replace(/[-.]/g, '').replace(/^0+/, '').length
 }
 
-const DECIMAL = /^(-?)0*(\d+)(?:\.(\d*?)0*)?(?:e([+-]\d+))?$/
+const DECIMAL = /^(-?)0*(\d+)(?:\.(?=\d)(\d*?)0*)?(?:e([+-]?\d+))?$/i
 
 function canonicalDecimal(written: string, value: unknown): string {
-  const match = DECIMAL.exec(written)
+  // The expression tries every way to part zeros from digits: on a long text that would take minutes.
+  const match = written.length > 100 ? null : DECIMAL.exec(written)
   if (match === null) throw new Refusal('type', value, 'is not a decimal number')
   let [, sign = '', whole = '', fraction = ''] = match
   const exponent = Number(match[4] ?? 0)
@@ -158,8 +165,8 @@ export function boolean(value: unknown): boolean {
   return wrongType(value, 'true or false')
 }
 
-let lastDayIn: unknown
-let lastDayOut = ''
+let lastDayIn = '1970-01-01'
+let lastDayOut = lastDayIn
 
 /** A day as `YYYY-MM-DD` or `YYYYMMDD`. Nothing else: a timestamp has no day until somebody names a time zone. */
 export function day(value: unknown): string {
@@ -167,10 +174,7 @@ export function day(value: unknown): string {
   if (value === undefined || value === null) return required()
   if (typeof value !== 'string') return wrongType(value, 'a day')
   const written = /^\d{8}$/.test(value) ? `${value.slice(0, 4)}-${value.slice(4, 6)}-${value.slice(6)}` : value
-  const instant = /^\d{4}-\d{2}-\d{2}$/.test(written) ? Date.parse(`${written}T00:00:00Z`) : Number.NaN
-  if (Number.isNaN(instant) || new Date(instant).toISOString().slice(0, 10) !== written) {
-    throw new Refusal('type', value, 'is not a day (YYYY-MM-DD or YYYYMMDD)')
-  }
+  if (!isDay(written)) throw new Refusal('type', value, 'is not a day (YYYY-MM-DD or YYYYMMDD)')
   lastDayIn = value
   lastDayOut = written
   return written
@@ -179,14 +183,14 @@ export function day(value: unknown): string {
 /** How an API counts time when it does not write it out. */
 export type EpochUnit = 's' | 'ms' | 'us'
 
-const INSTANT = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:?\d{2})$/
+const INSTANT = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)$/
 
 /** An instant with its offset; digits past the microsecond are cut off. Text without an offset is refused: it names no instant. */
 export function timestamp(value: unknown): string {
   if (value === undefined || value === null) return required()
   if (value instanceof Date) {
     if (Number.isNaN(value.getTime())) throw new Refusal('type', String(value), 'is not an instant')
-    return instantText(value.getTime(), '')
+    return instantText(value.getTime(), '', value)
   }
   if (typeof value !== 'string') return wrongType(value, 'an instant')
   const match = INSTANT.exec(value)
@@ -196,7 +200,7 @@ export function timestamp(value: unknown): string {
   if (Number.isNaN(written) || new Date(written).toISOString().slice(0, 10) !== date) {
     throw new Refusal('type', value, 'is not an instant that exists')
   }
-  return instantText(written - offsetMs(offset), fraction)
+  return instantText(written - offsetMs(offset), fraction, value)
 }
 
 function offsetMs(offset: string): number {
@@ -205,10 +209,12 @@ function offsetMs(offset: string): number {
   return (offset.startsWith('-') ? -minutes : minutes) * 60_000
 }
 
-function instantText(ms: number, fraction: string): string {
-  if (Math.abs(ms) > 8.64e15) throw new Refusal('range', ms, 'is further away than any calendar goes')
+const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00.000Z')
+const LAST_INSTANT = Date.parse('9999-12-31T23:59:59.999Z')
+
+function instantText(ms: number, fraction: string, value: unknown): string {
+  if (ms < FIRST_INSTANT || ms > LAST_INSTANT) throw new Refusal('range', value, 'is outside the years 0001 to 9999')
   const iso = new Date(ms).toISOString()
-  if (iso.length !== 24) throw new Refusal('range', iso, 'is outside the years 0001 to 9999')
   return fraction === '' ? `${iso.slice(0, 23)}000Z` : `${iso.slice(0, 20)}${fraction.padEnd(6, '0').slice(0, 6)}Z`
 }
 
@@ -218,13 +224,21 @@ const PER_SECOND: Readonly<Record<EpochUnit, bigint>> = { s: 1n, ms: 1_000n, us:
 export function epoch(value: unknown, unit: EpochUnit): string {
   const micro = BigInt(integer(value)) * (1_000_000n / PER_SECOND[unit])
   const fraction = ((micro % 1_000_000n) + 1_000_000n) % 1_000_000n
-  return instantText(Number((micro - fraction) / 1_000n), String(fraction).padStart(6, '0'))
+  return instantText(Number((micro - fraction) / 1_000n), String(fraction).padStart(6, '0'), value)
 }
+
+/** Where JSON text holds half of a surrogate pair, which `JSON.stringify` writes as an escape and a warehouse refuses to read. */
+export const HALF_PAIR = /(?<!\\)((?:\\\\)*)\\(?=ud)/g
 
 /** Any value but null, as JSON text. */
 export function json(value: unknown): string {
   if (value === undefined || value === null) return required()
-  const written = JSON.stringify(value)
+  let written: string | undefined
+  try {
+    written = JSON.stringify(value)
+  } catch (error) {
+    throw new Refusal('type', value, `cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
   if (written === undefined) return wrongType(value, 'JSON')
-  return written
+  return written.includes('\\ud') && written.search(HALF_PAIR) >= 0 ? halfPair(value) : written
 }

@@ -15,8 +15,8 @@ function decimalText(value: bigint): string {
   return `${value < 0n ? '-' : ''}${digits.slice(0, -SCALE)}${fraction === '' ? '' : `.${fraction}`}`
 }
 
-/** Characters up to which two decimals compare as doubles like they compare exactly: 15 digits, a sign or a point. */
-const COMPARABLE = 16
+/** Characters up to which two decimals compare as doubles like they compare exactly: distinct decimals of 15 digits are distinct doubles. */
+const COMPARABLE = 15
 
 /** A function that says the sign of `value - bound`, exact, for decimals as text. */
 export function comparedWith(bound: string): (value: string) => number {
@@ -27,7 +27,6 @@ export function comparedWith(bound: string): (value: string) => number {
 
 /** Sign of `a - b`, exact, for two decimals as text. */
 export function compareDecimals(a: string, b: string): number {
-  // Distinct decimals of at most 15 digits are distinct doubles in the same order.
   if (a.length <= COMPARABLE && b.length <= COMPARABLE) return Number(a) - Number(b)
   const difference = billionths(a) - billionths(b)
   return difference < 0n ? -1 : difference > 0n ? 1 : 0

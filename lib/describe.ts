@@ -52,7 +52,7 @@ function demands({ constraints: { minimum, maximum, enum: values, maxLength, pat
 }
 
 function code(text: string | number): string {
-  return `\`${text}\``
+  return String(text).includes('`') ? `\`\` ${text} \`\`` : `\`${text}\``
 }
 
 function share(value: number): string {
@@ -60,7 +60,7 @@ function share(value: number): string {
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const cells = [head, ...rows].map(row => row.map(cell => cell.replaceAll('|', '\\|')))
+  const cells = [head, ...rows].map(row => row.map(cell => cell.replaceAll(/\s*[\r\n]+\s*/g, ' ').replaceAll('|', '\\|')))
   const widths = head.map((_, column) => Math.max(3, ...cells.map(row => row[column]?.length ?? 0)))
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`

@@ -25,7 +25,11 @@ export const ERRORS = {
 
   API_UNREACHABLE: { kind: 'transient', means: 'No answer from the API: connection refused, reset, or a deadline passed.' },
   API_FAILED: { kind: 'transient', means: 'The API answered with a server error, and kept doing so.' },
-  API_THROTTLED: { kind: 'transient', means: 'The API asked to wait longer than a slot is worth; the chunk is parked.' },
+  API_THROTTLED: {
+    kind: 'transient',
+    means:
+      'The API asked to wait longer than a slot is worth, and the chunk is parked; or it kept asking until the tries ran out.',
+  },
   API_BODY_BROKEN: { kind: 'transient', means: 'The answer is not JSON: truncated on the way, or something else than the API.' },
   PAGE_TOKEN_EXPIRED: {
     kind: 'transient',
@@ -136,10 +140,15 @@ export function asHeadraceError(error: unknown): HeadraceError {
       : new TransientError('ABORTED', { message: 'stopped before it was published', cause: error })
   }
   return new TransientError('INTERNAL', {
-    message: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    message: withoutQueries(error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
     hint: 'Nothing of this chunk was published. Run again; if it stays, report it with the stack from the log.',
     cause: error,
   })
+}
+
+/** Text of somebody else's code without the queries of addresses in it: what stands there may be a token. */
+export function withoutQueries(text: string): string {
+  return text.replace(/(https?:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]*/g, '$1?…')
 }
 
 /** Whether an operating system error says that the disk (or a quota) is full. */

@@ -24,16 +24,26 @@ export function confirmEmpty({ checks }: Pipeline, { days }: Guarded, published:
   return checks.empty !== 'allow' && emptied(days, published).length > 0
 }
 
-/** Holds a chunk that looks wrong: too many rejects, days that became empty, far fewer rows than before. Throws the `DataError` that says which. */
-export function guard({ checks }: Pipeline, { chunk, rows, days }: Guarded, published: readonly PublishedDay[]): void {
+/**
+ * Holds a chunk that looks wrong: too many rejects, days that became empty, far fewer rows than before. Throws the `DataError` that says which.
+ * Forced, it compares nothing with what was published before; rejects are counted all the same.
+ */
+export function guard(
+  { checks }: Pipeline,
+  { chunk, rows, days }: Guarded,
+  published: readonly PublishedDay[],
+  force: boolean,
+): void {
   const name = chunkText(chunk)
   const safe = 'Nothing of this chunk was published, what was there stays.'
-  if (rows.rejected > checks.rejects.atMost * rows.extracted) {
+  // Divided, not multiplied: 29 of 100 is exactly 0.29, but 0.29 * 100 is less than 29.
+  if (rows.rejected / rows.extracted > checks.rejects.atMost) {
     throw new DataError('REJECTS_TOO_MANY', {
       message: `${name}: ${rows.rejected} of ${rows.extracted} records rejected, ${percent(checks.rejects.atMost)} allowed`,
       hint: `${safe} Look at them with \`headrace rejects\`; then correct the mapping, or allow more in the pipeline's checks.`,
     })
   }
+  if (force) return
   const empty = emptied(days, published)
   if (checks.empty === 'hold' && empty.length > 0) {
     const before = empty.reduce((sum, day) => sum + day.rows, 0)
@@ -43,7 +53,7 @@ export function guard({ checks }: Pipeline, { chunk, rows, days }: Guarded, publ
     })
   }
   const previous = previousRows(chunk, published)
-  if (previous !== null && rows.staged > 0 && rows.staged < checks.volume.atLeast * previous) {
+  if (previous !== null && rows.staged > 0 && rows.staged / previous < checks.volume.atLeast) {
     throw new DataError('VOLUME_DROP', {
       message: `${name}: ${rows.staged} rows, ${previous} when last published; at least ${percent(checks.volume.atLeast)} of that expected`,
       hint: `${safe} If the API is right, run the chunk again with --force.`,

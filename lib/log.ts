@@ -1,5 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
-import { HeadraceError } from './errors.ts'
+import { HeadraceError, withoutQueries } from './errors.ts'
 import { VERSION } from './version.ts'
 
 /** A structured log: one JSON object per line, its kind in `event`. */
@@ -7,11 +7,6 @@ export type Log = Logger
 
 /** How much is said. */
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
-
-/** Addresses keep their path; what stands behind it may be a token. */
-function withoutQueries(text: string): string {
-  return text.replace(/(https?:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]*/g, '$1?…')
-}
 
 /**
  * What of an error may stand in a log: these fields and no others. Errors of HTTP clients carry requests with credentials, so an allow-list is

@@ -125,7 +125,8 @@ export function optional<P extends string, T extends ColumnType, R>(of: Expr<P, 
 
 /**
  * The way out: any function of the record, with the reason why no other expression would do. What it returns is converted like
- * any other value of the type; when it throws, the row is rejected by the rule `custom`.
+ * any other value of the type; when it throws, the row is rejected by the rule `custom`. Inside `definePipeline` name the type of the record,
+ * `(record: Order) => …`: the compiler checks it against the connector, but does not infer it there.
  */
 export function custom<R, const T extends ColumnType>(
   type: T,
@@ -141,7 +142,7 @@ export function describe(expr: Expr<string, ColumnType, boolean, never>): string
   const end = nullable ? '; null when absent' : ''
   switch (operation) {
     case 'client':
-      return path === undefined ? 'the client of the chunk' : `\`${path}\`, must be the client of the chunk`
+      return path === undefined ? 'the client of the chunk' : `\`${path}\`, must be the client of the chunk${end}`
     case 'constant':
       return `always ${JSON.stringify(value)}`
     case 'custom':

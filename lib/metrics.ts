@@ -1,15 +1,20 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { RULES, WARNINGS } from './errors.ts'
+import { CHUNK_STATES } from './ledger/states.ts'
 import { VERSION } from './version.ts'
 
 const CHUNK_SECONDS = [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600]
 const REQUEST_SECONDS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const COMMIT_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 
+const OUTCOMES = ['success', 'retryable_error', 'fatal_error', 'lease_lost'] as const
+const STEPS = ['extract', 'map', 'validate', 'encode', 'stage', 'commit', 'reconcile'] as const
+
 /** How an attempt at a chunk ends, as the metrics count it. */
-export type AttemptOutcome = 'success' | 'retryable_error' | 'fatal_error' | 'lease_lost'
+export type AttemptOutcome = (typeof OUTCOMES)[number]
 
 /** The steps whose time is counted. */
-export type Step = 'extract' | 'map' | 'validate' | 'encode' | 'stage' | 'commit' | 'reconcile'
+export type Step = (typeof STEPS)[number]
 
 /**
  * Every metric, created once and into the registry that is handed in. Labels come from closed sets: never a client, a day or a run.
@@ -71,7 +76,7 @@ export function codeClass(status: number): string {
   return status === 0 ? 'none' : `${Math.floor(status / 100)}xx`
 }
 
-/** Starts the counters of a pipeline at 0: `increase()` does not see a counter that is born at 1. */
+/** Starts everything about a pipeline at 0: `increase()` does not see a counter that is born at 1. */
 export function startAtZero(metrics: Metrics, pipeline: string, api: string): void {
   for (const counter of [
     metrics.chunksEmpty,
@@ -88,11 +93,16 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   ]) {
     counter.inc({ pipeline }, 0)
   }
-  for (const outcome of ['success', 'retryable_error', 'fatal_error', 'lease_lost'] satisfies AttemptOutcome[]) {
-    metrics.chunkAttempts.inc({ pipeline, outcome }, 0)
-  }
-  for (const code_class of ['2xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
+  for (const state of CHUNK_STATES) metrics.chunks.set({ pipeline, state }, 0)
+  for (const outcome of OUTCOMES) metrics.chunkAttempts.inc({ pipeline, outcome }, 0)
+  for (const step of STEPS) metrics.stepSeconds.inc({ pipeline, step }, 0)
+  for (const reason of Object.keys(RULES)) metrics.rowsRejected.inc({ pipeline, reason }, 0)
+  for (const name of Object.keys(WARNINGS)) metrics.warnings.inc({ name }, 0)
+  for (const outcome of ['published', 'refused', 'failed']) metrics.commits.inc({ outcome }, 0)
+  for (const code_class of ['2xx', '3xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
   metrics.schemaChanges.inc({ pipeline, change: 'added' }, 0)
   metrics.apiRetries.inc({ api }, 0)
   metrics.apiWaitSeconds.inc({ api }, 0)
+  metrics.chunkSeconds.zero({ pipeline })
+  metrics.apiSeconds.zero({ api })
 }

@@ -57,8 +57,9 @@ export function resolveOptions(given: Partial<Options> = {}): Options {
   for (const name of Object.keys(given)) if (!(name in OPTIONS)) problems.push(`${name} is not a setting`)
   const entries = Object.entries(OPTIONS).map(([name, { default: standard, min, max }]) => {
     const value = given[name as keyof Options] ?? standard
-    if (!Number.isFinite(value) || value < min || value > max)
-      problems.push(`${name} ${value} is not a number from ${min} to ${max}`)
+    // Seconds may have a fraction; half a chunk there is not.
+    const [kind, fits] = name.endsWith('Seconds') ? ['number', Number.isFinite] : ['whole number', Number.isInteger]
+    if (!fits(value) || value < min || value > max) problems.push(`${name} ${value} is not a ${kind} from ${min} to ${max}`)
     return [name, value] as const
   })
   if (problems.length > 0) {

@@ -87,22 +87,22 @@ export function definePipeline<R extends object, const C extends Columns & Clien
 
 function* problemsOf({ name, table, map, chunk, checks, totals }: Pipeline): Generator<string> {
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name)) yield 'its name must be lower-case words joined by hyphens'
-  for (const column of Object.keys(table.columns)) if (!(column in map)) yield `no expression for column ${column}`
+  for (const column of Object.keys(table.columns)) if (!Object.hasOwn(map, column)) yield `no expression for column ${column}`
   for (const [column, expr] of Object.entries(map)) {
     const declared = table.columns[column]
     if (declared === undefined) yield `${column} is not a column of ${table.name}`
     else if (declared.type !== expr.type) yield `column ${column} is ${declared.type}, its expression makes ${expr.type}`
     else if (expr.nullable && !declared.nullable) yield `column ${column} is required, its expression may give null`
-    if (expr.path !== undefined && !/^[^.]+(\.[^.]+)*$/.test(expr.path)) yield `column ${column}: ${expr.path} is not a path`
-    if (expr.operation === 'custom' && !expr.why?.trim()) yield `column ${column}: a custom expression says why it is needed`
-    if (expr.operation === 'constant' && typeof expr.value === 'number' && !Number.isSafeInteger(expr.value)) {
-      yield `column ${column}: the constant ${expr.value} is not a whole number`
-    }
+    const problem = problemOf(expr)
+    if (problem !== undefined) yield `column ${column}: ${problem}`
   }
   for (const column of totals) {
-    const type = table.columns[column]?.type
-    if (type !== 'INT64' && type !== 'NUMERIC') yield `total ${column} is not an INT64 or NUMERIC column`
+    const declared = table.columns[column]
+    const summable = declared?.type === 'INT64' || declared?.type === 'NUMERIC'
+    if (!summable || declared.nullable) yield `total ${column} is not a required INT64 or NUMERIC column`
   }
+  if (new Set(totals).size !== totals.length) yield 'totals names a column twice'
+  if (!['confirm', 'hold', 'allow'].includes(checks.empty)) yield `checks.empty ${checks.empty} is not confirm, hold or allow`
   if (!Number.isInteger(chunk.days) || chunk.days < 1 || chunk.days > 366) yield `chunk.days ${chunk.days} is not 1 to 366`
   for (const [check, share] of [
     ['rejects.atMost', checks.rejects.atMost],
@@ -110,4 +110,16 @@ function* problemsOf({ name, table, map, chunk, checks, totals }: Pipeline): Gen
   ] as const) {
     if (!(share >= 0 && share <= 1)) yield `checks.${check} ${share} is not a share from 0 to 1`
   }
+}
+
+/** What is wrong with one expression, whatever its column. */
+function problemOf({ operation, path, unit, value, why }: AnyExpr): string | undefined {
+  if (operation === 'custom') return why?.trim() ? undefined : 'a custom expression says why it is needed'
+  if (operation === 'constant') {
+    const exact = typeof value === 'number' ? Number.isSafeInteger(value) : typeof value === 'boolean' || value?.isWellFormed?.()
+    return exact ? undefined : `the constant ${value} is not text, a whole number, or a boolean`
+  }
+  if (operation === 'client' && path === undefined) return undefined
+  if (!/^[^.]+(\.[^.]+)*$/.test(path ?? '')) return `${path} is not a path`
+  return unit === undefined || ['s', 'ms', 'us'].includes(unit) ? undefined : `unit ${unit} is not s, ms or us`
 }

@@ -1,6 +1,17 @@
 import { addDays, type Chunk, daysOf, splitWindow, type Window } from './chunk.ts'
-import type { Ledger } from './ledger/ledger.ts'
+import type { CompiledPipeline } from './compile.ts'
+import type { LedgerReader, RunRequest } from './ledger/ledger.ts'
 import type { Pipeline } from './pipeline.ts'
+
+/** What a backfill is asked for. */
+export interface Wanted {
+  readonly window: Window
+  readonly clients: readonly string[]
+  /** Publish without comparing with what was published before. */
+  readonly force: boolean
+  /** Only days that were never published, or whose publication is in doubt. */
+  readonly missing: boolean
+}
 
 /** A chunk that is due, and why. */
 export interface PlannedChunk {
@@ -10,32 +21,38 @@ export interface PlannedChunk {
   readonly publishedDays: number
 }
 
-/** What a backfill is asked for. */
-export interface BackfillRequest {
-  readonly window: Window
-  readonly clients: readonly string[]
-  /** Only days that were never published, or whose publication is in doubt. */
-  readonly missing: boolean
+/** A backfill as the ledger knows it: what is wanted, of which declarations. */
+export function requestOf({ pipeline, schemaHash, pipelineHash }: CompiledPipeline, wanted: Wanted): RunRequest {
+  const { window, clients, force, missing } = wanted
+  return { command: 'backfill', pipeline: pipeline.name, window, clients, force, missing, schemaHash, pipelineHash }
 }
 
-/** The chunks of a backfill: every client and every day of the window exactly once. */
+/** The chunks of a backfill: every client and every day of the window exactly once, client by client, oldest first. */
 export async function* planBackfill(
   pipeline: Pipeline,
-  { window, clients, missing }: BackfillRequest,
-  ledger: Ledger,
-): AsyncGenerator<PlannedChunk> {
+  { window, clients, missing }: Omit<Wanted, 'force'>,
+  ledger: LedgerReader,
+): AsyncGenerator<Chunk> {
   for (const client of clients) {
-    const published = new Set(
-      (await ledger.days(pipeline.name, client, window)).filter(day => !day.doubtful).map(({ day }) => day),
-    )
-    const ranges = missing ? gaps(window, published) : [window]
+    const ranges = missing ? gaps(window, await certainDays(ledger, { pipeline: pipeline.name, client, window })) : [window]
     for (const part of ranges.flatMap(range => splitWindow(range, pipeline.chunk.days))) {
-      const days = daysOf(part)
-      const there = days.filter(day => published.has(day)).length
-      const why = there === 0 ? 'new' : there === days.length ? 'again' : 'partly'
-      yield { chunk: { pipeline: pipeline.name, client, window: part }, why, publishedDays: there }
+      yield { pipeline: pipeline.name, client, window: part }
     }
   }
+}
+
+/** Says of each chunk why it is read. */
+export async function* withReasons(chunks: AsyncIterable<Chunk>, ledger: LedgerReader): AsyncGenerator<PlannedChunk> {
+  for await (const chunk of chunks) {
+    const days = daysOf(chunk.window).length
+    const { size } = await certainDays(ledger, chunk)
+    yield { chunk, why: size === 0 ? 'new' : size === days ? 'again' : 'partly', publishedDays: size }
+  }
+}
+
+async function certainDays(ledger: LedgerReader, { pipeline, client, window }: Chunk): Promise<Set<string>> {
+  const published = await ledger.days(pipeline, client, window)
+  return new Set(published.filter(day => !day.doubtful).map(({ day }) => day))
 }
 
 /** The stretches of a window that hold none of the given days. */

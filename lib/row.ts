@@ -1,3 +1,4 @@
+import { HALF_PAIR } from './convert.ts'
 import type { Rule } from './errors.ts'
 
 /** The value of one column in a row. See `ColumnValues` for how each type is held. */
@@ -55,9 +56,23 @@ export type Batch =
   | { readonly day: string; readonly rows: number; readonly bytes: Buffer }
   | { readonly rejects: readonly Reject[]; readonly deduplicated: number }
 
+/**
+ * Any value as JSON text that every warehouse reads, for evidence: a record that nothing can be done with must not stop its chunk. Bigints
+ * become text, halves of surrogate pairs are spelled out, and what cannot be written at all is named by its kind.
+ */
+export function jsonText(value: unknown): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner))
+  } catch {
+    // It goes in circles, is nested too deeply, or says itself how it is written and fails.
+  }
+  return (text ?? JSON.stringify(Object.prototype.toString.call(value))).replaceAll(HALF_PAIR, '$1\\\\')
+}
+
 /** A value as it is kept with a reject: JSON text, cut at 1,000 characters. */
 export function valueText(value: unknown): string | null {
   if (value === undefined) return null
-  const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value))
+  const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : jsonText(value)
   return text.length > 1_000 ? `${text.slice(0, 1_000)}…` : text
 }

@@ -46,7 +46,7 @@ export async function runChunk(
       staged = await context.reading(() => stage(attempt.again()))
     }
     balance(staged)
-    if (!force) guard(pipeline, staged, published)
+    guard(pipeline, staged, published, force)
     await ledger.staged(attemptId, staged.summary())
     await context.fault?.('staged', claim)
 
@@ -162,30 +162,20 @@ function restatementsOf(
 /** The attempt failed: what is kept of it, and what happens next. */
 async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error: HeadraceError): Promise<ChunkResult> {
   const { claim, context, compiled } = attempt
-  let state = attempt.stateAfter(error)
   let problem = error
-  if (state === 'held' && staged !== undefined && staged.rows.rejected > 0) {
+  let settlement = attempt.settlement(error)
+  if (settlement.state === 'held' && staged !== undefined && staged.rows.rejected > 0) {
     // The rejects are the evidence; whoever decides must be able to see them, although the rows stay out.
     const { table, totals } = compiled.pipeline
     try {
       await context.committer.publish(table, totals, memberOf(claim, staged, [], 'rejects'))
     } catch (thrown) {
       problem = asHeadraceError(thrown)
-      state = attempt.stateAfter(problem)
+      settlement = attempt.settlement(problem)
     }
   }
-  attempt.report.failed(state, problem)
+  attempt.report.failed(settlement.state, problem)
   const summary = staged?.summary() ?? attempt.summary([])
-  if (problem.code !== 'LEASE_LOST') {
-    await context.ledger.settle(
-      claim.attemptId,
-      {
-        state,
-        problem: { code: problem.code, message: problem.message, hint: problem.hint ?? null },
-        ...(state === 'pending' || state === 'parked' ? { notBefore: attempt.notBefore(problem) } : {}),
-      },
-      summary,
-    )
-  }
-  return { state, summary, restatements: [], error: problem }
+  if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
+  return { state: settlement.state, summary, restatements: [], error: problem }
 }

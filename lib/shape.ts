@@ -1,3 +1,6 @@
+/** Levels that are entered, as many as a path of a mapping has. */
+const MOST_LEVELS = 6
+
 /** Fields of one record that are remembered, at most; a record keyed by data rather than by names must not grow the ledger. */
 const MOST_FIELDS = 500
 
@@ -9,15 +12,16 @@ export class Shape {
   readonly #fields = new Set<string>()
 
   observe(page: readonly unknown[]): void {
-    this.#collect(page[0], '')
+    this.#collect(page[0], '', 1)
   }
 
-  #collect(value: unknown, prefix: string): void {
+  #collect(value: unknown, prefix: string, level: number): void {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return
     for (const [name, field] of Object.entries(value)) {
       if (this.#fields.size >= MOST_FIELDS) return
       const path = prefix + name
-      if (typeof field === 'object' && field !== null && !Array.isArray(field)) this.#collect(field, `${path}.`)
+      const entered = typeof field === 'object' && field !== null && !Array.isArray(field) && level < MOST_LEVELS
+      if (entered) this.#collect(field, `${path}.`, level + 1)
       else this.#fields.add(path)
     }
   }

@@ -27,9 +27,9 @@ export interface Constraints {
   readonly maximum?: number | string
   /** The only values allowed. */
   readonly enum?: readonly (string | number)[]
-  /** Longest text allowed, in UTF-16 code units. */
+  /** Longest text allowed, in characters (Unicode code points, so that an emoji is one). */
   readonly maxLength?: number
-  /** A regular expression the whole text must match somewhere; anchor it with ^ and $. */
+  /** A regular expression, with the flag `u`, that the text must match somewhere; anchor it with ^ and $. */
   readonly pattern?: string
 }
 
@@ -133,7 +133,7 @@ export interface TableOptions<C extends Columns> {
   readonly description?: string
 }
 
-const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
+const IDENTIFIER = /^(?!__proto__$)[A-Za-z_][A-Za-z0-9_]{0,254}$/
 
 /**
  * Declares a table once: the compiler, the warehouse schema, the JSON Schema and the documentation all follow from it.
@@ -165,7 +165,7 @@ export function defineTable<const C extends Columns & ClientColumn>(
 function* problemsOf(table: Table): Generator<string> {
   const names = Object.keys(table.columns)
   if (!/^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$/.test(table.name)) yield 'its name must be dataset.table'
-  if (table.name.startsWith('headrace.')) yield 'the dataset headrace is where headrace keeps its own tables'
+  if (/^headrace\./i.test(table.name)) yield 'the dataset headrace is where headrace keeps its own tables'
   const seen = new Set<string>()
   for (const name of names) {
     if (!IDENTIFIER.test(name)) yield `column ${JSON.stringify(name)} is not an identifier`
@@ -189,14 +189,30 @@ function* problemsOf(table: Table): Generator<string> {
     }
   }
   for (const name of table.key) if (table.columns[name]?.nullable) yield `key column ${name} is nullable`
-  for (const [name, { constraints }] of Object.entries(table.columns)) {
-    if (constraints.pattern !== undefined && !isRegExp(constraints.pattern))
-      yield `column ${name}: pattern is not a regular expression`
-    for (const bound of [constraints.minimum, constraints.maximum]) {
-      if (bound !== undefined && !/^-?\d+(\.\d+)?$/.test(String(bound)))
-        yield `column ${name}: bound ${bound} is not a plain decimal`
-    }
+  for (const [name, column] of Object.entries(table.columns)) {
+    for (const problem of constraintProblems(column)) yield `column ${name}: ${problem}`
   }
+}
+
+function* constraintProblems({ type, constraints }: Column): Generator<string> {
+  const { minimum, maximum, enum: values, maxLength, pattern } = constraints
+  if (pattern !== undefined && !isRegExp(pattern)) yield 'pattern is not a regular expression with the flag u'
+  if (maxLength !== undefined && !(Number.isInteger(maxLength) && maxLength >= 0)) yield `maxLength ${maxLength} is not a length`
+  if (values?.length === 0) yield 'enum allows no value at all'
+  for (const value of values ?? []) {
+    if (type === 'INT64' && !Number.isSafeInteger(value)) yield `enum value ${value} is not an exact whole number`
+  }
+  for (const bound of [minimum, maximum]) {
+    if (bound !== undefined && !isBound(type, bound)) yield `bound ${bound} is not an exact decimal; write it as text`
+  }
+  if (Number(minimum) > Number(maximum)) yield `minimum ${minimum} is above maximum ${maximum}`
+}
+
+/** Whether a bound is one that values of the type can be compared with exactly. */
+function isBound(type: ColumnType, bound: number | string): boolean {
+  if (type === 'FLOAT64') return Number.isFinite(bound)
+  if (Math.abs(Number(bound)) > Number.MAX_SAFE_INTEGER && typeof bound === 'number') return false
+  return /^-?\d{1,29}(\.\d{1,9})?$/.test(String(bound))
 }
 
 function isRegExp(source: string): boolean {
@@ -251,22 +267,16 @@ function columnSchema({ type, nullable, constraints, description }: Column): Jso
   const base = BASE[type]
   const types = nullable ? [...(base.type as string[]), 'null'] : (base.type as string[])
   const exact = type === 'NUMERIC' || type === 'INT64'
-  const bounds: Record<string, unknown> = {}
-  if (minimum !== undefined) {
-    if (type !== 'NUMERIC') bounds.minimum = Number(minimum)
-    if (exact) bounds.decimalMinimum = String(minimum)
-  }
-  if (maximum !== undefined) {
-    if (type !== 'NUMERIC') bounds.maximum = Number(maximum)
-    if (exact) bounds.decimalMaximum = String(maximum)
-  }
   return {
     ...base,
     type: types.length === 1 ? types[0] : types,
     ...(pattern === undefined ? {} : { pattern }),
     ...(maxLength === undefined ? {} : { maxLength }),
     ...(values === undefined ? {} : { enum: nullable ? [...values, null] : values }),
-    ...bounds,
+    ...(minimum === undefined || type === 'NUMERIC' ? {} : { minimum: Number(minimum) }),
+    ...(maximum === undefined || type === 'NUMERIC' ? {} : { maximum: Number(maximum) }),
+    ...(minimum === undefined || !exact ? {} : { decimalMinimum: String(minimum) }),
+    ...(maximum === undefined || !exact ? {} : { decimalMaximum: String(maximum) }),
     ...(description === undefined ? {} : { description }),
   }
 }

@@ -20,6 +20,8 @@ export interface Verification {
   readonly divergences: readonly Divergence[]
   /** Divergences beyond those listed. */
   readonly more: number
+  /** Clients asked for that neither the ledger nor the table has ever seen. */
+  readonly unknown: readonly string[]
 }
 
 /** Clients recounted with one query. */
@@ -33,9 +35,10 @@ export async function verify(
   call: WarehouseCall,
 ): Promise<Verification> {
   const { table, totals, name } = pipeline
-  const known = [...(await ledger.clients(name)), ...(await warehouse.clients(table, call))]
-  const clients = [...new Set(only ?? known)].sort()
-  const found = { clients: clients.length, days: 0, rows: 0, divergences: [] as Divergence[], more: 0 }
+  const known = new Set([...(await ledger.clients(name)), ...(await warehouse.clients(table, call))])
+  const unknown = (only ?? []).filter(client => !known.has(client))
+  const clients = [...new Set(only ?? known)].filter(client => known.has(client)).sort()
+  const found = { clients: clients.length, days: 0, rows: 0, divergences: [] as Divergence[], more: 0, unknown }
   for (let at = 0; at < clients.length; at += BLOCK) {
     const block = clients.slice(at, at + BLOCK)
     const held = Map.groupBy(await warehouse.recount(table, totals, block, call), ({ client }) => client)

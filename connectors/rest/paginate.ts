@@ -18,15 +18,14 @@ export type Next =
 
 /** One way of walking through pages. `walk` is called once per chunk and keeps whatever the walk has to remember. */
 export interface Paging {
-  readonly style: 'page-token' | 'cursor' | 'offset' | 'page-number' | 'next-url' | 'link-header'
   /** Query parameters of the first request. */
   readonly first: Readonly<Record<string, string>>
-  /** Records of a full page, where it is known. */
-  readonly size?: number
+  /** Records of a full page, where a full last page is suspicious because only the lack of a next one tells the end. */
+  readonly full?: number
   readonly walk: () => (page: PageFacts) => Next
 }
 
-/** The query parameter that asks for a page size, and the size asked for. */
+/** The query parameter that asks for a page size, and the size asked for: not more than the API gives. */
 export interface PageSize {
   readonly param: string
   readonly records: number
@@ -36,18 +35,23 @@ function sizeParam(size: PageSize | undefined): Record<string, string> {
   return size === undefined ? {} : { [size.param]: String(size.records) }
 }
 
-function sized(size: PageSize | undefined): { size?: number } {
-  return size === undefined ? {} : { size: size.records }
+function sized(size: PageSize | undefined): Pick<Paging, 'first' | 'full'> {
+  return size === undefined ? { first: {} } : { first: sizeParam(size), full: size.records }
 }
 
-/** The value at a dotted path, or undefined where the path leaves the data. */
+/**
+ * The value at a dotted path, or undefined where the path leaves the data. A key that itself contains dots, like `@odata.nextLink`, is found
+ * where it stands last in the path.
+ */
 export function at(value: unknown, path: string): unknown {
-  let here = value
-  for (const key of path === '' ? [] : path.split('.')) {
-    if (typeof here !== 'object' || here === null) return undefined
-    here = (here as Readonly<Record<string, unknown>>)[key]
-  }
-  return here
+  if (path === '') return value
+  if (typeof value !== 'object' || value === null) return undefined
+  const fields = value as Readonly<Record<string, unknown>>
+  if (Object.hasOwn(fields, path)) return fields[path]
+  const dot = path.indexOf('.')
+  return dot === -1 || !Object.hasOwn(fields, path.slice(0, dot))
+    ? undefined
+    : at(fields[path.slice(0, dot)], path.slice(dot + 1))
 }
 
 function withParam(url: URL, name: string, value: string): URL {
@@ -59,8 +63,9 @@ function withParam(url: URL, name: string, value: string): URL {
 /** A token, if there is one: text or a number. Absent, null and empty mean that there is no next page. */
 function token(value: unknown): string | undefined | { readonly broken: string } {
   if (value === undefined || value === null || value === '') return undefined
-  if (typeof value === 'string' || typeof value === 'number') return String(value)
-  return { broken: `its next token is ${JSON.stringify(value).slice(0, 100)}` }
+  if (typeof value === 'string' || (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return String(value)
+  const why = typeof value === 'number' ? ', a number that JSON has rounded' : ''
+  return { broken: `its next token is ${JSON.stringify(value).slice(0, 100)}${why}` }
 }
 
 function follow(page: PageFacts, param: string, found: ReturnType<typeof token>): Next {
@@ -72,8 +77,6 @@ function follow(page: PageFacts, param: string, found: ReturnType<typeof token>)
 export function pageToken(options: { readonly param: string; readonly next: string; readonly size?: PageSize }): Paging {
   const { param, next, size } = options
   return {
-    style: 'page-token',
-    first: sizeParam(size),
     ...sized(size),
     walk: () => page => follow(page, param, token(at(page.body, next))),
   }
@@ -91,18 +94,28 @@ export function cursor(
 ): Paging {
   const { param, more, size } = options
   return {
-    style: 'cursor',
     first: sizeParam(size),
-    ...sized(size),
     walk: () => page => {
       const goOn = at(page.body, more)
       if (goOn === false) return 'end'
-      if (goOn !== true) return { broken: `${more} is ${JSON.stringify(goOn)}, not true or false` }
+      if (goOn !== true) return { broken: `${more} is ${JSON.stringify(goOn)?.slice(0, 100)}, not true or false` }
       const found = token('next' in options ? at(page.body, options.next) : at(page.records.at(-1), options.last))
       return found === undefined
         ? { broken: `${more} is true, but there is no cursor to go on from` }
         : follow(page, param, found)
     },
+  }
+}
+
+/** Reads a count that every page repeats; another one than before means that rows moved under the reader. */
+function steady(path: string): (body: unknown) => number | Exclude<Next, 'end'> {
+  let before: number | undefined
+  return body => {
+    const count = at(body, path)
+    if (typeof count !== 'number') return { broken: `${path} is ${JSON.stringify(count)?.slice(0, 100)}, not a number` }
+    if (before !== undefined && count !== before) return { drifted: `${path} went from ${before} to ${count} between two pages` }
+    before = count
+    return count
   }
 }
 
@@ -113,26 +126,18 @@ export function cursor(
 export function offset(options: { readonly param: string; readonly size: PageSize; readonly total?: string }): Paging {
   const { param, size, total } = options
   return {
-    style: 'offset',
     first: { ...sizeParam(size), [param]: '0' },
-    ...sized(size),
     walk: () => {
+      const count = total === undefined ? undefined : steady(total)
       let read = 0
-      let expected: number | undefined
-      return page => {
-        read += page.records.length
-        if (total !== undefined) {
-          const now = at(page.body, total)
-          if (typeof now !== 'number') return { broken: `${total} is ${JSON.stringify(now)}, not a number` }
-          if (expected !== undefined && now !== expected)
-            return { drifted: `${total} went from ${expected} to ${now} between two pages` }
-          expected = now
-          if (read >= now) return 'end'
-          if (page.records.length === 0) return { broken: `a page is empty after ${read} of ${now} records` }
-        } else if (page.records.length < size.records) {
-          return 'end'
-        }
-        return { url: withParam(page.url, param, String(read)) }
+      return ({ body, records, url }) => {
+        read += records.length
+        const all = count?.(body)
+        if (typeof all === 'object') return all
+        if (all === undefined ? records.length < size.records : read === all) return 'end'
+        if (all !== undefined && read > all) return { broken: `it makes ${read} records, but ${total} is ${all}` }
+        if (records.length === 0) return { broken: `it is empty after ${read} of ${all} records` }
+        return { url: withParam(url, param, String(read)) }
       }
     },
   }
@@ -148,21 +153,16 @@ export function pageNumber(options: {
 }): Paging {
   const { param, size, pages, first = 1 } = options
   return {
-    style: 'page-number',
     first: { ...sizeParam(size), [param]: String(first) },
-    ...sized(size),
     walk: () => {
-      let number = first
-      return page => {
-        if (pages !== undefined) {
-          const last = at(page.body, pages)
-          if (typeof last !== 'number') return { broken: `${pages} is ${JSON.stringify(last)}, not a number` }
-          if (number - first + 1 >= last) return 'end'
-        } else if (page.records.length < size.records) {
-          return 'end'
-        }
-        number++
-        return { url: withParam(page.url, param, String(number)) }
+      const count = pages === undefined ? undefined : steady(pages)
+      let read = 0
+      return ({ body, records, url }) => {
+        read++
+        const all = count?.(body)
+        if (typeof all === 'object') return all
+        if (all === undefined ? records.length < size.records : read >= all) return 'end'
+        return { url: withParam(url, param, String(first + read)) }
       }
     },
   }
@@ -180,8 +180,6 @@ function sameOrigin(page: PageFacts, address: string): Next {
 export function nextUrl(options: { readonly next: string; readonly size?: PageSize }): Paging {
   const { next, size } = options
   return {
-    style: 'next-url',
-    first: sizeParam(size),
     ...sized(size),
     walk: () => page => {
       const found = token(at(page.body, next))
@@ -194,8 +192,6 @@ export function nextUrl(options: { readonly next: string; readonly size?: PageSi
 /** A `Link` header with `rel="next"` carries the address of the next page (RFC 8288). */
 export function linkHeader(options: { readonly size?: PageSize } = {}): Paging {
   return {
-    style: 'link-header',
-    first: sizeParam(options.size),
     ...sized(options.size),
     walk: () => page => {
       const header = page.headers.link

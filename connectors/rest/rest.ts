@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Connector, Page, PageRequest } from '../../lib/connector.ts'
-import { DataError, TransientError } from '../../lib/errors.ts'
-import { type JsonAnswer, safeUrl } from '../../lib/http/client.ts'
+import { ConfigError, DataError, TransientError } from '../../lib/errors.ts'
+import type { JsonAnswer } from '../../lib/http/client.ts'
+import { safeUrl } from '../../lib/http/redact.ts'
 import { at, type Next, type Paging } from './paginate.ts'
 
 /** A paginated JSON API, declared. In `url` and `query`, `{client}`, `{from}` and `{to}` stand for the chunk that is read. */
@@ -9,7 +11,7 @@ export interface RestOptions {
   /** Absolute address, or a function of nothing that gives it when it is first needed. */
   readonly url: string | (() => string)
   readonly query?: Readonly<Record<string, string | number>>
-  /** Headers, or a function that gives them for each request; the place for credentials. */
+  /** Headers, or a function that gives them for each page; the place for credentials. */
   readonly headers?: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>)
   /** Dotted path to the array of records; the empty text when the body is the array. */
   readonly records: string
@@ -17,7 +19,13 @@ export interface RestOptions {
   /** More pages than this for one chunk is taken for a walk without end. Default 100,000. */
   readonly maxPages?: number
   /** What an answer looks like whose page token has expired; the chunk is then read again from the start. */
-  readonly tokenExpired?: { readonly status: number; readonly body?: string }
+  readonly tokenExpired?: TokenExpired
+}
+
+interface TokenExpired {
+  readonly status: number
+  /** Text that stands in the first 2,000 bytes of the body. */
+  readonly body?: string
 }
 
 /**
@@ -29,24 +37,21 @@ export function rest<R extends object>(options: RestOptions): Connector<R> {
 }
 
 async function* walk<R>(options: RestOptions, request: PageRequest): AsyncGenerator<Page<R>> {
-  const { pages, maxPages = 100_000 } = options
+  const { pages, maxPages = 100_000, tokenExpired } = options
   const next = pages.walk()
   const seen = new Set<string>()
-  let previous = ''
+  let previous: readonly unknown[] = []
   let url = firstUrl(options, request)
-  let answer = fetchPage(options, request, url)
+  // The first page has no token that could have expired.
+  let answer = fetchPage(options, request, url, undefined)
   for (let count = 1; ; count++) {
     const { body, headers } = await answer
     const records = recordsOf(options, url, body)
-    const edges = edgesOf(records)
-    if (edges !== '' && edges === previous) throw repeatedPage(url, count)
-    previous = edges
+    if (records.length > 1 && isDeepStrictEqual(records, previous)) throw repeatedPage(url, count)
+    previous = records
     const after = next({ body, headers, records, url })
     if (after === 'end') {
-      if (
-        pages.size === records.length &&
-        (pages.style === 'page-token' || pages.style === 'next-url' || pages.style === 'link-header')
-      ) {
+      if (records.length === pages.full) {
         request.warn(
           'PAGE_FULL_WITHOUT_NEXT',
           `${safeUrl(url)}: page ${count} holds exactly ${records.length} records and names no next page`,
@@ -62,7 +67,7 @@ async function* walk<R>(options: RestOptions, request: PageRequest): AsyncGenera
         hint: 'Nothing of this chunk was published. Use shorter windows or larger pages, or raise maxPages of the connector.',
       })
     }
-    answer = fetchPage(options, request, url)
+    answer = fetchPage(options, request, url, tokenExpired)
     // Its error belongs to whoever awaits it; until then it must not count as unhandled.
     answer.catch(() => undefined)
     yield records as Page<R>
@@ -102,40 +107,47 @@ function repeatedPage(url: URL, count: number): DataError {
   })
 }
 
-/** The first and last record and the count: enough to tell one page from the next without keeping it. */
-function edgesOf(records: readonly unknown[]): string {
-  return records.length < 2 ? '' : `${records.length} ${JSON.stringify(records[0])} ${JSON.stringify(records.at(-1))}`
-}
-
-function firstUrl({ url, query = {}, pages }: RestOptions, { client, window }: PageRequest): URL {
+function firstUrl({ name, url, query = {}, pages }: RestOptions, { client, window }: PageRequest): URL {
   const values: Readonly<Record<string, string>> = { client, from: window.from, to: window.to }
-  const fill = (text: string, encode: (value: string) => string): string =>
-    text.replace(/\{(client|from|to)\}/g, (_, name: string) => encode(values[name] ?? ''))
-  const first = new URL(fill(typeof url === 'string' ? url : url(), encodeURIComponent))
-  for (const [name, value] of Object.entries({ ...query, ...pages.first })) {
-    first.searchParams.set(
-      name,
-      fill(String(value), value => value),
-    )
+  const fill = (text: string, encode = (value: string) => value): string =>
+    text.replace(/\{(client|from|to)\}/g, (_, placeholder: string) => encode(values[placeholder] ?? ''))
+  const address = fill(typeof url === 'string' ? url : url(), encodeURIComponent)
+  const first = URL.parse(address)
+  if (first === null) {
+    throw new ConfigError('CONFIG_INVALID', {
+      message: `connector ${name}: ${JSON.stringify(address.split('?')[0])} is not an absolute address`,
+      hint: 'Nothing was sent. Correct the url of the connector.',
+    })
   }
+  for (const [param, value] of Object.entries({ ...query, ...pages.first })) first.searchParams.set(param, fill(String(value)))
   return first
 }
 
-function fetchPage({ headers, tokenExpired }: RestOptions, { http }: PageRequest, url: URL): Promise<JsonAnswer> {
+async function fetchPage(
+  { headers = {} }: RestOptions,
+  { http }: PageRequest,
+  url: URL,
+  expired: TokenExpired | undefined,
+): Promise<JsonAnswer> {
   return http.json(url, {
-    headers: typeof headers === 'function' ? headers() : (headers ?? {}),
-    ...(tokenExpired === undefined
+    headers: typeof headers === 'function' ? headers() : headers,
+    ...(expired === undefined
       ? {}
-      : { tokenExpired: (status, body) => status === tokenExpired.status && body.includes(tokenExpired.body ?? '') }),
+      : { tokenExpired: (status, body) => status === expired.status && body.includes(expired.body ?? '') }),
   })
 }
 
 function recordsOf({ records: path }: RestOptions, url: URL, body: unknown): readonly unknown[] {
   const records = at(body, path)
   if (Array.isArray(records)) return records
-  const keys = typeof body === 'object' && body !== null ? Object.keys(body).slice(0, 10).join(', ') : typeof body
   throw new DataError('PAGE_MALFORMED', {
-    message: `${safeUrl(url)}: no array of records at ${path === '' ? 'the top' : path} (the body has: ${keys})`,
+    message: `${safeUrl(url)}: no array of records at ${path === '' ? 'the top' : path} (the body is ${shapeOf(body)})`,
     hint: 'Nothing of this chunk was published. Either the answer is an error in disguise, or `records` of the connector is wrong.',
   })
+}
+
+function shapeOf(body: unknown): string {
+  if (Array.isArray(body)) return `an array of ${body.length}`
+  if (typeof body !== 'object' || body === null) return body === null ? 'null' : `a ${typeof body}`
+  return `an object with the keys ${Object.keys(body).slice(0, 10).join(', ').slice(0, 300)}`
 }

@@ -31,7 +31,7 @@ export async function executeLocally(
 ): Promise<void> {
   const underWay = new Map<string, { readonly controller: AbortController; readonly done: Promise<void> }>()
   const leaseMs = engine.options.leaseSeconds * 1_000
-  const heartbeat = setInterval(() => void renew(engine, underWay, leaseMs), leaseMs / 4)
+  const heartbeat = setInterval(() => void renew(engine, underWay, leaseMs), leaseMs / 4).unref()
   let broken: unknown
   const anyDone = (): Promise<unknown> => Promise.race([...underWay.values()].map(({ done }) => done))
 

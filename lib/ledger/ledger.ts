@@ -12,6 +12,10 @@ export interface RunRequest {
   readonly clients: readonly string[]
   readonly force: boolean
   readonly missing: boolean
+  /** Hash of the declared table: with another one, what is published already is not what is asked for. */
+  readonly schemaHash: string
+  /** Hash of the declared mapping, checks and totals. */
+  readonly pipelineHash: string
 }
 
 /** One run: a plan and how far it has come. */
@@ -123,6 +127,9 @@ export interface ChunkRecord {
 export interface Settlement {
   readonly state: 'pending' | 'held' | 'failed' | 'parked'
   readonly problem: Problem
+  /** Whether the table is certainly as it was before the attempt; otherwise days of a commit that had begun stay doubtful. */
+  readonly certain: boolean
+  /** Epoch milliseconds before which the chunk is not tried again; default none. */
   readonly notBefore?: number
 }
 
@@ -185,6 +192,10 @@ export interface AttemptLedger {
 
 /** What the ledger knows. */
 export interface LedgerReader {
+  /** The unfinished run of a request, if there is one. */
+  openRun(request: RunRequest): Promise<Run | undefined>
+  /** Chunks of a run that are neither published nor unchanged. */
+  chunksLeft(runId: string): Promise<ChunkRecord[]>
   /** How far a run has come. */
   progress(runId: string): Promise<RunProgress>
   /** Where the records of a run went. */

@@ -25,12 +25,13 @@ export function mayBeAlive(owner: string): boolean {
   return now === undefined || start === '?' || now === start
 }
 
-/** When a process started, in the kernel's own ticks; only Linux tells. */
+/** When a process started, in the kernel's own ticks; one that ended and that nobody waits for has no start any more. Only Linux tells. */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The command, in parentheses, may hold anything; the start time is the 20th field after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    // The command, in parentheses, may hold anything; the state follows it, and the start time as the 20th field.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? 'ended' : fields[19]
   } catch {
     return undefined
   }

@@ -3,11 +3,13 @@ import { TransientError } from '../errors.ts'
 import type { AttemptLedger, AttemptSummary, ChunkRecord, Restatement, Settlement } from './ledger.ts'
 import type { SqliteContext } from './sqlite.ts'
 import { chunkRecord, knownFields } from './sqlite-reader.ts'
-import { type ChunkState, sqlList, statesBefore } from './states.ts'
+import { ACTIVE_STATES, type ChunkState, sqlList, statesBefore } from './states.ts'
+
+const ACTIVE: readonly ChunkState[] = ACTIVE_STATES
 
 /** What becomes of attempts. Every write fails with `LEASE_LOST` once the chunk belongs to another attempt. */
 export function attempts({ db, now }: SqliteContext): AttemptLedger {
-  /** The chunk of an attempt, if it is still this attempt's. */
+  /** The chunk of an attempt that is under way, if it is still this attempt's. */
   function owned(attemptId: string): ChunkRecord {
     const row = db().get('SELECT * FROM chunk WHERE attempt_id = ?', attemptId)
     if (row === undefined) {
@@ -16,7 +18,9 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
         hint: 'Another process has taken it over while this one was stalled; it finishes the work. Nothing was overwritten.',
       })
     }
-    return chunkRecord(row)
+    const record = chunkRecord(row)
+    if (ACTIVE.includes(record.state)) return record
+    throw new TransientError('LEASE_LOST', { message: `${chunkText(record.chunk)} is ${record.state}: its attempt is over` })
   }
 
   function move(attemptId: string, state: ChunkState): ChunkRecord {
@@ -33,10 +37,11 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
     })
   }
 
-  function doubt({ pipeline, client, window }: Chunk, doubtful: 0 | 1): void {
+  /** Says by an expression of SQL which attempt has left the days of a chunk in doubt. */
+  function doubt({ pipeline, client, window }: Chunk, by: string, ...values: readonly string[]): void {
     db().run(
-      'UPDATE day SET doubtful = ? WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ?',
-      doubtful,
+      `UPDATE day SET doubted_by = ${by} WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ?`,
+      ...values,
       pipeline,
       client,
       window.from,
@@ -80,7 +85,8 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
 
     async committing(attemptIds: readonly string[]): Promise<void> {
       db().write(() => {
-        for (const attemptId of attemptIds) doubt(owned(attemptId).chunk, 1)
+        // Where an earlier commit has left a doubt, the end of this one does not lift it.
+        for (const attemptId of attemptIds) doubt(owned(attemptId).chunk, 'coalesce(doubted_by, ?)', attemptId)
       })
     },
 
@@ -101,7 +107,7 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
               totals: JSON.stringify(totals),
               attempt_id: attemptId,
               published_at: summary.finishedAt,
-              doubtful: 0,
+              doubted_by: null,
             },
             ['pipeline', 'client', 'day'],
           )
@@ -126,14 +132,16 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
 
     async unchanged(attemptId: string, summary: AttemptSummary): Promise<void> {
       db().write(() => {
-        doubt(move(attemptId, 'unchanged').chunk, 0)
+        doubt(move(attemptId, 'unchanged').chunk, 'NULL')
         finish(attemptId, 'unchanged', summary)
       })
     },
 
-    async settle(attemptId: string, { state, problem, notBefore = 0 }: Settlement, summary: AttemptSummary): Promise<void> {
+    async settle(attemptId: string, settlement: Settlement, summary: AttemptSummary): Promise<void> {
+      const { state, problem, certain, notBefore = 0 } = settlement
       db().write(() => {
-        move(attemptId, state)
+        const { chunk } = move(attemptId, state)
+        if (certain) doubt(chunk, 'nullif(doubted_by, ?)', attemptId)
         db().update(
           'chunk',
           {

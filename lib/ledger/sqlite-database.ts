@@ -21,30 +21,44 @@ export class LedgerDatabase {
     try {
       if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
       this.#database = new DatabaseSync(path)
-      // The wait for another writer comes first: switching to the write-ahead log needs the file for a moment.
-      this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-      this.#migrate()
     } catch (error) {
-      if (error instanceof HeadraceError) throw error
-      throw new ConfigError('LEDGER_UNUSABLE', {
-        message: `the ledger ${path} cannot be opened: ${reason(error)}`,
-        hint: 'Check the path and the permissions; it must be on a local disk, next to every process that uses it. Nothing was read or written.',
-        cause: error,
-      })
+      throw this.#unusable(`cannot be opened: ${reason(error)}`, error)
+    }
+    try {
+      this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL')
+      // Before anything is written: the log would already change a file that is not ours.
+      this.#migrate()
+      this.#database.exec('PRAGMA journal_mode = WAL')
+    } catch (error) {
+      this.#database.close()
+      if (error instanceof HeadraceError && error.code !== 'LEDGER_FAILED') throw error
+      const cause = error instanceof HeadraceError ? error.cause : error
+      throw this.#unusable(`cannot be opened: ${reason(cause)}`, cause)
     }
   }
 
   #migrate(): void {
     this.write(() => {
-      const version = Number(this.#database.prepare('PRAGMA user_version').get()?.user_version ?? 0)
+      const version = Number(this.get('PRAGMA user_version')?.user_version)
       if (version > MIGRATIONS.length) {
         throw new ConfigError('LEDGER_UNUSABLE', {
           message: `the ledger ${this.#path} is of version ${version}, this headrace knows ${MIGRATIONS.length}`,
           hint: 'A newer headrace has written it. Use that one; nothing was changed.',
         })
       }
+      if (version === 0 && this.get('SELECT name FROM sqlite_schema') !== undefined) {
+        throw this.#unusable('is the database of another program')
+      }
       for (const step of MIGRATIONS.slice(version)) this.#database.exec(step)
       this.#database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
+    })
+  }
+
+  #unusable(why: string, cause?: unknown): ConfigError {
+    return new ConfigError('LEDGER_UNUSABLE', {
+      message: `the ledger ${this.#path} ${why}`,
+      hint: 'Check the path and the permissions; it must be on a local disk, next to every process that uses it. Nothing was read or written.',
+      cause,
     })
   }
 
@@ -111,8 +125,13 @@ export class LedgerDatabase {
   }
 
   #prepared(sql: string): StatementSync {
-    const statement = this.#statements.get(sql) ?? this.#database.prepare(sql)
-    this.#statements.set(sql, statement)
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql)
+      // Otherwise it throws at the first number past 2^53, and one absurd count would make its chunk unreadable for ever.
+      statement.setReadBigInts(true)
+      this.#statements.set(sql, statement)
+    }
     return statement
   }
 

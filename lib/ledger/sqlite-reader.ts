@@ -1,9 +1,37 @@
-import { dayCount, type Window } from '../chunk.ts'
+import { daysOf, type Window } from '../chunk.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { ChunkRecord, LedgerReader, PublishedDay, Restatement, RunProgress, RunTotals, StateTotals } from './ledger.ts'
+import type {
+  ChunkRecord,
+  LedgerReader,
+  PublishedDay,
+  Restatement,
+  Run,
+  RunProgress,
+  RunRequest,
+  RunTotals,
+  StateTotals,
+} from './ledger.ts'
 import type { SqliteContext } from './sqlite.ts'
 import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
 import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from './states.ts'
+
+/** A request as text; the order of its clients means nothing. */
+export function requestText(request: RunRequest): string {
+  return JSON.stringify({ ...request, clients: [...request.clients].sort() })
+}
+
+/** The unfinished run of a request. */
+export function openRun(db: LedgerDatabase, request: RunRequest): Run | undefined {
+  const row = db.get('SELECT run_id, started_at FROM run WHERE request = ? AND finished_at IS NULL', requestText(request))
+  return row === undefined ? undefined : { id: String(row.run_id), resumed: true, startedAt: Number(row.started_at) }
+}
+
+/** Chunks of a run that are not settled. */
+function chunksLeft(db: LedgerDatabase, runId: string): ChunkRecord[] {
+  return db
+    .all("SELECT * FROM chunk WHERE run_id = ? AND state NOT IN ('published', 'unchanged') ORDER BY window_from, client", runId)
+    .map(chunkRecord)
+}
 
 /** How many chunks of a run are in each state. */
 function progress(db: LedgerDatabase, runId: string): RunProgress {
@@ -24,7 +52,8 @@ function totals(db: LedgerDatabase, runId: string): RunTotals {
     runId,
   )
   const restated = db.get(
-    'SELECT count(*) AS days FROM restatement r JOIN attempt a ON a.attempt_id = r.attempt_id WHERE a.run_id = ?',
+    'SELECT count(*) AS days FROM attempt a JOIN restatement r ON r.attempt_id = a.attempt_id AND r.pipeline = a.pipeline ' +
+      'AND r.client = a.client AND r.day BETWEEN a.window_from AND a.window_to WHERE a.run_id = ?',
     runId,
   )
   const done = rows.filter(({ state }) => state === 'published' || state === 'unchanged')
@@ -69,7 +98,8 @@ function allDays(db: LedgerDatabase, pipeline: string, client: string): Publishe
 function clients(db: LedgerDatabase, pipeline: string): string[] {
   return db
     .all(
-      'SELECT client FROM day WHERE pipeline = ? UNION SELECT client FROM chunk WHERE pipeline = ? ORDER BY 1',
+      'SELECT client FROM day WHERE pipeline = ? ' +
+        'UNION SELECT c.client FROM run r JOIN chunk c ON c.run_id = r.run_id WHERE r.pipeline = ? ORDER BY 1',
       pipeline,
       pipeline,
     )
@@ -78,22 +108,38 @@ function clients(db: LedgerDatabase, pipeline: string): string[] {
 
 /** Chunks that need somebody, newest first. */
 function problems(db: LedgerDatabase, pipeline: string, runId: string | undefined, limit: number): ChunkRecord[] {
-  // A problem is over once every day of its window was published after it.
-  return db
-    .all(
-      `SELECT * FROM chunk c WHERE pipeline = ? AND run_id = coalesce(?, run_id) AND state IN (${sqlList(PROBLEM_STATES)}) ` +
-        'AND NOT EXISTS (SELECT 1 FROM chunk n WHERE n.pipeline = c.pipeline AND n.client = c.client AND n.window_from = c.window_from ' +
-        'AND n.window_to = c.window_to AND n.updated_at > c.updated_at) ORDER BY state DESC, updated_at DESC',
-      pipeline,
-      runId ?? null,
-    )
-    .filter(({ client, window_from, window_to, updated_at }) => {
-      const window = { from: String(window_from), to: String(window_to) }
-      const since = days(db, pipeline, String(client), window).filter(day => day.publishedAt > Number(updated_at))
-      return since.length < dayCount(window)
-    })
-    .slice(0, limit)
-    .map(chunkRecord)
+  const rows = db.all(
+    'SELECT c.*, a.generation FROM chunk c JOIN attempt a ON a.attempt_id = c.attempt_id WHERE c.pipeline = ? ' +
+      `AND c.run_id = coalesce(?, c.run_id) AND c.state IN (${sqlList(PROBLEM_STATES)}) ORDER BY a.generation DESC`,
+    pipeline,
+    runId ?? null,
+  )
+  // Of several runs that failed at the same chunk, the newest says what is wrong now.
+  const seen = new Set<string>()
+  const found: ChunkRecord[] = []
+  for (const row of rows) {
+    const id = JSON.stringify([row.client, row.window_from, row.window_to])
+    if (!seen.has(id) && !isOver(db, row)) found.push(chunkRecord(row))
+    if (found.length === limit) break
+    seen.add(id)
+  }
+  return found
+}
+
+/** Whether every day of a chunk was published, or found unchanged, by a later attempt. */
+function isOver(db: LedgerDatabase, { pipeline, client, window_from, window_to, generation }: SqlRow): boolean {
+  const later = db.all(
+    "SELECT window_from, window_to FROM attempt WHERE pipeline = ? AND client = ? AND outcome IN ('published', 'unchanged') " +
+      'AND window_from <= ? AND window_to >= ? AND generation > ?',
+    String(pipeline),
+    String(client),
+    String(window_to),
+    String(window_from),
+    Number(generation),
+  )
+  return daysOf({ from: String(window_from), to: String(window_to) }).every(day =>
+    later.some(window => String(window.window_from) <= day && day <= String(window.window_to)),
+  )
 }
 
 /** Every field records were ever seen with. */
@@ -159,13 +205,19 @@ function publishedDay(row: SqlRow): PublishedDay {
     totals: JSON.parse(String(row.totals)),
     attemptId: String(row.attempt_id),
     publishedAt: Number(row.published_at),
-    doubtful: row.doubtful === 1,
+    doubtful: row.doubted_by !== null,
   }
 }
 
 /** Everything that is only read. */
 export function reader({ db }: SqliteContext): LedgerReader {
   return {
+    async openRun(request) {
+      return openRun(db(), request)
+    },
+    async chunksLeft(runId) {
+      return chunksLeft(db(), runId)
+    },
     async progress(runId) {
       return progress(db(), runId)
     },

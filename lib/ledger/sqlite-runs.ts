@@ -5,7 +5,7 @@ import type { Claim, Run, RunLedger, RunRequest } from './ledger.ts'
 import { mayBeAlive } from './owner.ts'
 import type { SqliteContext } from './sqlite.ts'
 import type { SqlRow } from './sqlite-database.ts'
-import { chunkRecord } from './sqlite-reader.ts'
+import { chunkRecord, openRun, requestText } from './sqlite-reader.ts'
 import { ACTIVE_STATES, type ChunkState, PROBLEM_STATES, sqlList, statesBefore } from './states.ts'
 
 const ACTIVE = sqlList(ACTIVE_STATES)
@@ -58,23 +58,27 @@ export function runs({ db, now: clock, owner }: SqliteContext): RunLedger {
 
   return {
     async beginRun(request: RunRequest, chunks: Iterable<Chunk>): Promise<Run> {
-      const text = JSON.stringify({ ...request, clients: [...request.clients].sort() })
       return db().write(() => {
         const now = clock()
-        const open = db().get('SELECT run_id, started_at FROM run WHERE request = ? AND finished_at IS NULL', text)
+        const open = openRun(db(), request)
         if (open !== undefined) {
-          const id = String(open.run_id)
           // What did not work out gets another chance; what is published stays done.
           db().run(
             "UPDATE chunk SET state = 'pending', attempts = 0, not_before = 0, updated_at = ? WHERE run_id = ? " +
               `AND state IN ('pending', ${sqlList(PROBLEM_STATES)})`,
             now,
-            id,
+            open.id,
           )
-          return { id, resumed: true, startedAt: Number(open.started_at) }
+          return open
         }
         const id = randomUUID()
-        db().insert('run', { run_id: id, pipeline: request.pipeline, request: text, headrace: VERSION, started_at: now })
+        db().insert('run', {
+          run_id: id,
+          pipeline: request.pipeline,
+          request: requestText(request),
+          headrace: VERSION,
+          started_at: now,
+        })
         for (const { pipeline, client, window } of chunks) {
           const state: ChunkState = 'pending'
           db().insert('chunk', {
@@ -113,7 +117,7 @@ export function runs({ db, now: clock, owner }: SqliteContext): RunLedger {
         if (row !== undefined) return take(row, now, leaseMs)
         const waiting = db().get(
           `SELECT min(CASE WHEN state = 'pending' AND not_before > ? THEN not_before - ? ELSE 500 END) AS wait FROM chunk ` +
-            `WHERE run_id = ? AND (state = 'pending' OR (state IN (${ACTIVE}) AND lease_owner <> ?))`,
+            `WHERE run_id = ? AND state IN ('pending', ${ACTIVE}) AND (state = 'pending' OR lease_owner <> ?)`,
           now,
           now,
           runId,

@@ -71,7 +71,7 @@ export const MIGRATIONS: readonly string[] = [
     totals TEXT NOT NULL,
     attempt_id TEXT NOT NULL,
     published_at INTEGER NOT NULL,
-    doubtful INTEGER NOT NULL DEFAULT 0,
+    doubted_by TEXT,
     PRIMARY KEY (pipeline, client, day)
   );
 

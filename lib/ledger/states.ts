@@ -8,15 +8,15 @@
  *      |           |-----------|-----> parked     not before a time
  *      |-----------+-----------+       another try, or taken over from a dead process
  *
- * A later run makes any chunk pending again.
+ * Taking up a run again makes held, failed and parked chunks pending; a new run has chunks of its own.
  */
 export const NEXT_STATES = {
   pending: ['running'],
   running: ['staged', 'pending', 'held', 'failed', 'parked', 'running'],
   staged: ['published', 'unchanged', 'pending', 'held', 'failed', 'parked', 'running'],
   parked: ['running', 'pending'],
-  published: ['pending'],
-  unchanged: ['pending'],
+  published: [],
+  unchanged: [],
   held: ['pending'],
   failed: ['pending'],
 } as const satisfies Readonly<Record<string, readonly string[]>>

@@ -12,12 +12,13 @@ export interface MetricsServer {
 /** Serves a registry at `/metrics`; port 0 takes any free one. Throws `PORT_IN_USE` when somebody else listens there. */
 export async function serveMetrics(registry: Registry, port: number): Promise<MetricsServer> {
   const server = createServer(async (request, response) => {
-    if (request.url !== '/metrics') {
+    if (request.url?.split('?')[0] !== '/metrics') {
       response.writeHead(404).end('metrics are at /metrics\n')
       return
     }
     try {
-      response.writeHead(200, { 'content-type': registry.contentType }).end(await registry.metrics())
+      const text = await registry.metrics()
+      response.writeHead(200, { 'content-type': registry.contentType }).end(text)
     } catch (error) {
       response.writeHead(500).end(`${error}\n`)
     }

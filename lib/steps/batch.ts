@@ -33,7 +33,9 @@ export async function* batch(pages: AsyncIterable<EncodedPage>, size = BATCH_ROW
         const group = open.get(segment.day) ?? { rows: 0, parts: [] }
         open.set(segment.day, group)
         const to = Math.min(segment.ends.length, from + size - group.rows)
-        group.parts.push(slice(segment, from, to))
+        const part = slice(segment, from, to)
+        // The rest of a page that is split is copied: kept as it is, a few rows would hold the memory of them all.
+        group.parts.push(from > 0 && to === segment.ends.length ? Buffer.from(part) : part)
         group.rows += to - from
         held += to - from
         from = to

@@ -113,7 +113,7 @@ export class Committer {
         else resolve({ ...publication, groupId })
       }
     } catch (error) {
-      if (error instanceof GroupRefused) {
+      if (error instanceof GroupRefused && group.some(({ member }) => error.refused.has(member.attemptId))) {
         done('refused')
         queue.waiting = [...group.filter(({ member }) => !error.refused.has(member.attemptId)), ...queue.waiting]
         for (const { member, reject } of group)

@@ -43,7 +43,7 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
     '  }',
     '}',
   ].join('\n')
-  const compiled: Compiled = new Function('convert', 'Refusal', 'exprs', body)(convert, Refusal, exprs)
+  const compiled: Compiled = new Function('convert', 'Refusal', 'exprs', 'own', body)(convert, Refusal, exprs, own)
 
   return (records, chunk) => {
     const rows: AnyRow[] = []
@@ -69,7 +69,11 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
 /** A custom function may throw anything; whatever else throws here is a defect of headrace and must not pass for bad data. */
 function customFailure(expr: AnyExpr | undefined, thrown: unknown): Refusal {
   if (expr?.operation !== 'custom') throw thrown
-  return new Refusal('custom', undefined, `could not be computed: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+  return new Refusal(
+    'custom',
+    undefined,
+    `could not be computed: ${thrown instanceof Error ? thrown.message : valueText(thrown)}`,
+  )
 }
 
 function assignment(expr: AnyExpr, index: number): string {
@@ -80,7 +84,7 @@ function assignment(expr: AnyExpr, index: number): string {
     case 'client':
       return expr.path === undefined
         ? `${target} = client`
-        : `${target} = convert.text(${access(expr.path)}); if (${target} !== client) throw new Refusal("client", ${target}, "is not the client of the chunk, " + client)`
+        : `${converted(access(expr.path), expr, 'text')}; if (${target} !== null && ${target} !== client) throw new Refusal("client", ${target}, "is not the client of the chunk, " + client)`
     case 'custom':
       return converted(`exprs[${index}].fn(r, chunk)`, expr, CONVERTER[expr.type])
     case 'timestamp':
@@ -108,9 +112,15 @@ const CONVERTER = {
   JSON: 'json',
 } as const satisfies Record<AnyExpr['type'], keyof typeof convert>
 
+/** The expression that reads a path. Names that every object inherits are read only where the record itself has them. */
 function access(path = ''): string {
-  return `r${path
-    .split('.')
-    .map((key, depth) => `${depth === 0 ? '' : '?.'}[${JSON.stringify(key)}]`)
-    .join('')}`
+  return path.split('.').reduce((of, key) => {
+    const name = JSON.stringify(key)
+    if (key in Object.prototype) return `own(${of}, ${name})`
+    return of === 'r' ? `r[${name}]` : `${of}?.[${name}]`
+  }, 'r')
+}
+
+function own(value: unknown, key: string): unknown {
+  return value !== undefined && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
 }

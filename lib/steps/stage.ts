@@ -1,6 +1,6 @@
 import type { Window } from '../chunk.ts'
 import { rowHash } from '../fingerprint.ts'
-import type { Batch, Reject } from '../row.ts'
+import { type Batch, jsonText, type Reject } from '../row.ts'
 import type { ChunkSummary } from '../summary.ts'
 import type { StagedReject, Staging } from '../warehouse/warehouse.ts'
 
@@ -41,7 +41,7 @@ function stagedReject(reject: Reject, { window, summary }: StageTarget): StagedR
     rule: reject.rule,
     value: reject.value,
     reason: reject.reason,
-    record: JSON.stringify(reject.record) ?? 'null',
+    record: jsonText(reject.record ?? null),
   }
   const bytes = Buffer.from(JSON.stringify(staged))
   const open = summary.day(staged.day)

@@ -1,9 +1,11 @@
-import { chunkText, type Day, daysOf } from '../../chunk.ts'
-import { DataError, HeadraceError, isDiskFull, TransientError } from '../../errors.ts'
+import { chunkText, daysOf } from '../../chunk.ts'
+import { DataError, type HeadraceError, TransientError } from '../../errors.ts'
 import type { ColumnType, Table } from '../../table.ts'
 import { type DayChange, type DayCount, divergence, GroupRefused, type Member, type Publication } from '../warehouse.ts'
 import { CSV_DIALECT, REJECT_COLUMNS, stagedColumns } from './csv.ts'
 import type { Turn } from './database.ts'
+import { commitFailure } from './failure.ts'
+import { Restated, type Scope } from './restated.ts'
 import { DUCKDB_TYPES, identifier, literal, rejectsName, SLICES, tableName } from './schema.ts'
 import type { StagingFolder } from './staging.ts'
 
@@ -34,7 +36,7 @@ export async function commitGroup(
   } catch (error) {
     // After a failed COMMIT there is nothing left to roll back, and the first error is the one that matters.
     await turn.run('ROLLBACK').catch(() => 0)
-    throw commitFailed(table, error)
+    throw commitFailure(table.name, error)
   }
   return group.publications(work, await group.counts())
 }
@@ -52,10 +54,7 @@ class Group {
   readonly #members: readonly Member[]
   readonly #folder: StagingFolder
   readonly #staged: StagedTypes
-  readonly #name: string
-  readonly #day: string
-  /** Limits every statement to the clients and days of the group, so that DuckDB reads only where they are. */
-  readonly #where: string
+  readonly #scope: Scope
 
   constructor(
     turn: Turn,
@@ -71,32 +70,34 @@ class Group {
     this.#totals = totals
     this.#members = members
     this.#folder = folder
-    this.#name = tableName(table)
-    this.#day = `t.${identifier(table.partitionBy)}`
+    const day = `t.${identifier(table.partitionBy)}`
     const clients = [...new Set(members.map(({ chunk }) => literal(chunk.client)))].join(', ')
     const first = members.reduce((least, { chunk }) => (chunk.window.from < least ? chunk.window.from : least), '9999-12-31')
     const last = members.reduce((most, { chunk }) => (chunk.window.to > most ? chunk.window.to : most), '0001-01-01')
-    this.#where = `t.client_id IN (${clients}) AND ${this.#day} BETWEEN DATE ${literal(first)} AND DATE ${literal(last)}`
+    // Every statement is limited to the clients and days of the group, so that DuckDB reads only where they are.
+    const where = `t.client_id IN (${clients}) AND ${day} BETWEEN DATE ${literal(first)} AND DATE ${literal(last)}`
+    this.#scope = { name: tableName(table), day, where }
   }
 
   async write(): Promise<Work> {
     await this.#listSlices('slice', this.#members)
     await this.#refuseFenced()
+    await this.#refuseLost()
     const before = await this.counts()
     const publishing = this.#members.filter(
       member => member.intent === 'publish' || (member.intent === 'confirm' && divergence(member, before).length > 0),
     )
     await this.#listSlices('publishing', publishing)
-    let changes: Work['changes'] = new Map()
+    const restated = new Restated(this.#turn, this.#scope, publishing)
     if (publishing.length > 0) {
-      await this.#keepRestated(publishing)
+      await restated.keep()
       await this.#replaceRows(publishing)
       await this.#refuseDuplicateKeys(publishing)
-      changes = await this.#changes(publishing)
       await this.#raiseFence(publishing)
     }
-    await this.#replaceRejects([...publishing, ...this.#members.filter(({ intent }) => intent === 'rejects')])
-    return { before, publishing, changes }
+    // Of unchanged members too: an attempt in between may have been held and have left its own.
+    await this.#replaceRejects()
+    return { before, publishing, changes: await restated.changes() }
   }
 
   publications({ before, publishing, changes }: Work, after: readonly DayCount[]): Publication[] {
@@ -118,10 +119,11 @@ class Group {
 
   /** What the table holds for the slices of the group. Counted first and matched with the slices then: a join before would cost more than the count. */
   async counts(): Promise<DayCount[]> {
+    const { name, day, where } = this.#scope
     const sums = this.#totals.map(column => `, sum(t.${identifier(column)}) AS ${identifier(`total ${column}`)}`).join('')
     const rows = await this.#turn.query(
-      `SELECT c.* REPLACE (c.day::VARCHAR AS day) FROM (SELECT t.client_id AS client, ${this.#day} AS day, count(*) AS rows${sums} ` +
-        `FROM ${this.#name} t WHERE ${this.#where} GROUP BY 1, 2) c ` +
+      `SELECT c.* REPLACE (c.day::VARCHAR AS day) FROM (SELECT t.client_id AS client, ${day} AS day, count(*) AS rows${sums} ` +
+        `FROM ${name} t WHERE ${where} GROUP BY 1, 2) c ` +
         'SEMI JOIN slice s ON c.client = s.client_id AND c.day BETWEEN s.first AND s.last',
     )
     return rows.map(row => dayCount(row, this.#totals))
@@ -145,40 +147,40 @@ class Group {
 
   async #refuseFenced(): Promise<void> {
     const fenced = await this.#turn.query(
-      `SELECT DISTINCT g.attempt_id, max(s.generation) AS newer FROM slice g JOIN ${SLICES} s ON s.client_id = g.client_id ` +
+      `SELECT g.attempt_id, max(s.generation) AS newer FROM slice g JOIN ${SLICES} s ON s.client_id = g.client_id ` +
         `AND s.day BETWEEN g.first AND g.last WHERE s.table_name = ${literal(this.#table.name)} AND s.generation > g.generation GROUP BY 1`,
     )
-    this.#refuse(
-      fenced.map(({ attempt_id, newer }) => [
-        String(attempt_id),
-        member =>
-          new TransientError('FENCED', {
-            message: `${chunkText(member.chunk)}: attempt ${member.attemptId} is of generation ${member.generation}, the table holds ${newer}`,
+    const newer = new Map(fenced.map(row => [row.attempt_id, row.newer]))
+    this.#refuse(({ chunk, attemptId, generation }) =>
+      newer.has(attemptId)
+        ? new TransientError('FENCED', {
+            message: `${chunkText(chunk)}: attempt ${attemptId} is of generation ${generation}, the table holds ${newer.get(attemptId)}`,
             hint: 'A newer attempt published these days while this one was stalled. Nothing was overwritten.',
-          }),
-      ]),
+          })
+        : undefined,
     )
   }
 
-  async #keepRestated(publishing: readonly Member[]): Promise<void> {
-    const days = publishing.flatMap(({ chunk, restated }) =>
-      restated.map(day => `(${literal(chunk.client)}, DATE ${literal(day)})`),
+  /** What was staged must still be there, in full: a file that is missing would stop the whole group. */
+  async #refuseLost(): Promise<void> {
+    const lost = new Set<string>()
+    for (const { attemptId } of this.#members) if (!(await this.#folder.isWhole(attemptId))) lost.add(attemptId)
+    this.#refuse(({ chunk, attemptId }) =>
+      lost.has(attemptId)
+        ? new TransientError('WAREHOUSE_FAILED', {
+            message: `${chunkText(chunk)}: what was staged in ${this.#folder.path} is gone, or is no longer all of it`,
+            hint: 'Nothing of this chunk was published; it is read again. Nobody else should touch that folder.',
+          })
+        : undefined,
     )
-    if (days.length === 0) return
-    await this.#turn.run('CREATE OR REPLACE TEMP TABLE restated (client_id VARCHAR, day DATE)')
-    await this.#turn.run(`INSERT INTO restated VALUES ${days.join(', ')}`)
-    await this.#turn.run(`CREATE OR REPLACE TEMP TABLE restated_before AS ${this.#restatedRows()}`)
-  }
-
-  #restatedRows(): string {
-    return `SELECT t.* FROM ${this.#name} t JOIN restated r ON t.client_id = r.client_id AND ${this.#day} = r.day WHERE ${this.#where}`
   }
 
   async #replaceRows(publishing: readonly Member[]): Promise<void> {
+    const { name: table, day, where } = this.#scope
     const { columns } = this.#table
     await this.#turn.run(
-      `DELETE FROM ${this.#name} t USING publishing p WHERE t.client_id = p.client_id ` +
-        `AND ${this.#day} BETWEEN p.first AND p.last AND ${this.#where}`,
+      `DELETE FROM ${table} t USING publishing p WHERE t.client_id = p.client_id ` +
+        `AND ${day} BETWEEN p.first AND p.last AND ${where}`,
     )
     const names = stagedColumns(this.#table)
     const type = (types: StagedTypes, name: string): string => types[columns[name]?.type ?? 'STRING']
@@ -187,16 +189,14 @@ class Group {
     // The casts are spelled out: left to the INSERT, DuckDB pushes them down into the slow conversion of text.
     const values = names.map(name => `${identifier(name)}::${type(DUCKDB_TYPES, name)} AS ${identifier(name)}`)
     const inserted = await this.#turn.run(
-      `INSERT INTO ${this.#name} BY NAME SELECT ${values.join(', ')} FROM ${this.#readCsv(files, types, publishing)}`,
+      `INSERT INTO ${table} BY NAME SELECT ${values.join(', ')} FROM ${this.#readCsv(files, types, publishing)}`,
     )
     const found = await this.counts()
     const expected = publishing.reduce((sum, { days }) => days.reduce((rows, day) => rows + day.rows, sum), 0)
-    this.#refuse(
-      publishing.flatMap(member => {
-        const differences = divergence(member, found)
-        return differences.length === 0 ? [] : [[member.attemptId, () => countDiverged(member, differences)]]
-      }),
-    )
+    this.#refuse(member => {
+      const differences = publishing.includes(member) ? divergence(member, found) : []
+      return differences.length === 0 ? undefined : countDiverged(member, differences)
+    })
     if (inserted !== expected) {
       throw new DataError('COUNT_DIVERGED', {
         message: `${this.#table.name}: ${expected} rows staged, ${inserted} inserted`,
@@ -206,47 +206,21 @@ class Group {
   }
 
   async #refuseDuplicateKeys(publishing: readonly Member[]): Promise<void> {
-    const unchecked = publishing.filter(({ checkKey }) => checkKey)
-    if (unchecked.length === 0) return
+    if (!publishing.some(({ checkKey }) => checkKey)) return
+    const { name, day, where } = this.#scope
     const key = this.#table.key.map(column => `t.${identifier(column)}`).join(', ')
     const duplicated = await this.#turn.query(
-      `SELECT attempt_id, count(*) AS keys FROM (SELECT p.attempt_id FROM ${this.#name} t JOIN publishing p ON t.client_id = p.client_id ` +
-        `AND ${this.#day} BETWEEN p.first AND p.last WHERE ${this.#where} GROUP BY p.attempt_id, ${key} HAVING count(*) > 1) GROUP BY 1`,
+      `SELECT attempt_id, count(*) AS keys FROM (SELECT p.attempt_id FROM ${name} t JOIN publishing p ON t.client_id = p.client_id ` +
+        `AND ${day} BETWEEN p.first AND p.last WHERE ${where} GROUP BY p.attempt_id, ${key} HAVING count(*) > 1) GROUP BY 1`,
     )
-    this.#refuse(
-      duplicated
-        .filter(({ attempt_id }) => unchecked.some(({ attemptId }) => attemptId === attempt_id))
-        .map(({ attempt_id, keys }) => [
-          String(attempt_id),
-          member =>
-            new DataError('KEY_DUPLICATED', {
-              message: `${chunkText(member.chunk)}: ${keys} keys (${this.#table.key.join(', ')}) occur more than once`,
-              hint: 'Nothing was published. The chunk is too large to drop repeated rows on the way: use shorter windows, or a finer key.',
-            }),
-        ]),
-    )
-  }
-
-  async #changes(publishing: readonly Member[]): Promise<Map<string, DayChange[]>> {
-    const found = new Map<string, DayChange>()
-    if (publishing.every(({ restated }) => restated.length === 0)) return new Map()
-    for (const [side, query] of [
-      ['added', `${this.#restatedRows()} EXCEPT ALL SELECT * FROM restated_before`],
-      ['removed', `SELECT * FROM restated_before EXCEPT ALL ${this.#restatedRows()}`],
-    ] as const) {
-      const rows = await this.#turn.query(
-        `SELECT t.client_id AS client, ${this.#day}::VARCHAR AS day, count(*) AS rows FROM (${query}) t GROUP BY 1, 2`,
-      )
-      for (const { client, day, rows: count } of rows) {
-        const id = sliceId(String(client), String(day))
-        found.set(id, { ...(found.get(id) ?? { day: String(day), added: 0, removed: 0 }), [side]: Number(count) })
-      }
-    }
-    return new Map(
-      publishing.map(({ attemptId, chunk, restated }) => [
-        attemptId,
-        restated.map(day => found.get(sliceId(chunk.client, day)) ?? { day, added: 0, removed: 0 }),
-      ]),
+    const keys = new Map(duplicated.map(row => [row.attempt_id, row.keys]))
+    this.#refuse(({ chunk, attemptId, checkKey }) =>
+      checkKey && keys.has(attemptId)
+        ? new DataError('KEY_DUPLICATED', {
+            message: `${chunkText(chunk)}: ${keys.get(attemptId)} keys (${this.#table.key.join(', ')}) occur more than once`,
+            hint: 'Nothing was published. The chunk is too large to drop repeated rows on the way: use shorter windows, or a finer key.',
+          })
+        : undefined,
     )
   }
 
@@ -264,19 +238,18 @@ class Group {
     await this.#turn.run(`INSERT INTO ${SLICES} VALUES ${values.map(value => `(${value})`).join(', ')}`)
   }
 
-  async #replaceRejects(members: readonly Member[]): Promise<void> {
-    if (members.length === 0) return
+  async #replaceRejects(): Promise<void> {
     const name = rejectsName(this.#table)
-    await this.#listSlices('publishing', members)
     await this.#turn.run(
-      `DELETE FROM ${name} r USING publishing p WHERE r.client_id = p.client_id AND r.day BETWEEN p.first AND p.last`,
+      `DELETE FROM ${name} r USING slice s WHERE r.client_id = s.client_id AND r.day BETWEEN s.first AND s.last`,
     )
-    for (const { attemptId, chunk, days, intent } of members) {
+    for (const member of this.#members) {
+      const { attemptId, chunk, days, intent } = member
       if (days.every(({ rejected }) => rejected === 0)) continue
       await this.#turn.run(
         `INSERT INTO ${name} BY NAME SELECT ${literal(chunk.client)} AS client_id, *, ${literal(attemptId)} AS attempt_id, ` +
           `${intent === 'rejects'} AS held, now() AS rejected_at FROM ` +
-          this.#readCsv([this.#folder.rejects(attemptId)], REJECT_COLUMNS, members),
+          this.#readCsv([this.#folder.rejects(attemptId)], REJECT_COLUMNS, [member]),
       )
     }
   }
@@ -291,10 +264,14 @@ class Group {
     )
   }
 
-  #refuse(refusals: readonly (readonly [attemptId: string, error: (member: Member) => HeadraceError])[]): void {
-    if (refusals.length === 0) return
-    const byId = new Map(this.#members.map(member => [member.attemptId, member]))
-    throw new GroupRefused(new Map(refusals.map(([attemptId, error]) => [attemptId, error(byId.get(attemptId) as Member)])))
+  /** Refuses the members that have a reason to be. */
+  #refuse(reason: (member: Member) => HeadraceError | undefined): void {
+    const refused = new Map<string, HeadraceError>()
+    for (const member of this.#members) {
+      const error = reason(member)
+      if (error !== undefined) refused.set(member.attemptId, error)
+    }
+    if (refused.size > 0) throw new GroupRefused(refused)
   }
 }
 
@@ -308,40 +285,10 @@ export function dayCount(row: Record<string, unknown>, totals: readonly string[]
   }
 }
 
-function sliceId(client: string, day: Day): string {
-  return `${day} ${client}`
-}
-
 function countDiverged({ chunk }: Member, differences: readonly string[]): DataError {
   const more = differences.length > 5 ? ` and ${differences.length - 5} more of ${daysOf(chunk.window).length} days` : ''
   return new DataError('COUNT_DIVERGED', {
     message: `${chunkText(chunk)}: ${differences.slice(0, 5).join('; ')}${more}`,
     hint: 'Rolled back: the table is as it was. Nobody else should write to it; if nobody does, please report this.',
-  })
-}
-
-function commitFailed(table: Table, error: unknown): Error {
-  if (error instanceof HeadraceError || error instanceof GroupRefused) return error
-  const message = error instanceof Error ? error.message : String(error)
-  const safe = 'Rolled back: the table is as it was.'
-  if (isDiskFull(error)) {
-    return new TransientError('DISK_FULL', {
-      message: `no space left to publish into ${table.name}`,
-      hint: `${safe} Free space and run again.`,
-      cause: error,
-    })
-  }
-  if (/^(Conversion|Invalid Input|Constraint|Out of Range) Error/.test(message)) {
-    return new DataError('STAGED_UNREADABLE', {
-      message: `${table.name}: ${message.split('\n')[0]}`,
-      hint: `${safe} Please report this.`,
-      cause: error,
-    })
-  }
-  const memory = /^Out of Memory Error/.test(message) ? ' Raise memoryLimit of the warehouse, or use shorter windows.' : ''
-  return new TransientError('WAREHOUSE_FAILED', {
-    message: `${table.name}: ${message.split('\n')[0]}`,
-    hint: `${safe}${memory}`,
-    cause: error,
   })
 }

@@ -7,10 +7,13 @@ export function stagedColumns(table: Table): string[] {
   return [...table.key, ...Object.keys(table.columns).filter(column => !table.key.includes(column))]
 }
 
-/** How `read_csv` must read what `compileCsv` writes. NULL is nothing at all, the empty text is `""`. */
+/**
+ * How `read_csv` must read what `compileCsv` writes. NULL is nothing at all, the empty text is `""`. Folders on the way to the file that are
+ * called `name=value` are no columns.
+ */
 export const CSV_DIALECT =
   "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, " +
-  "new_line = '\\n', strict_mode = true"
+  "new_line = '\\n', strict_mode = true, hive_partitioning = false"
 
 /** Text always stands in quotes; that keeps it apart from NULL, and commas and line ends need no thought. */
 function quoted(text: string): string {

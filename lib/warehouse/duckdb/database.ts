@@ -1,10 +1,11 @@
-import { existsSync, realpathSync } from 'node:fs'
-import { mkdir, open, stat } from 'node:fs/promises'
+import { existsSync, readlinkSync, realpathSync } from 'node:fs'
+import { mkdir, open, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { ConfigError, isDiskFull, TransientError } from '../../errors.ts'
 import type { WarehouseCall } from '../warehouse.ts'
+import { failure } from './failure.ts'
 
 /** Runs one statement and returns its rows, numbers of 64 bits and decimals as text. */
 export type Query = (sql: string) => Promise<Record<string, unknown>[]>
@@ -48,7 +49,14 @@ export class Database {
 
   /** Whether the file is there yet. */
   async exists(): Promise<boolean> {
-    return (await stat(this.#path).catch(() => undefined)) !== undefined
+    try {
+      await stat(this.#path)
+      return true
+    } catch (error) {
+      // What may not be looked at is not missing.
+      if (isMissing(error)) return false
+      throw unusable(this.#path, error)
+    }
   }
 
   /**
@@ -57,26 +65,29 @@ export class Database {
    */
   turn<T>(access: 'read' | 'write', use: (turn: Turn) => Promise<T>, call: WarehouseCall): Promise<T> {
     const before = turns.get(this.#path) ?? Promise.resolve()
-    const mine = before.then(async () => {
-      call.signal.throwIfAborted()
-      const instance = await this.#open(access, call)
-      try {
-        return await withConnection(instance, async turn => {
-          const result = await use(turn)
-          // Closing would do it too, but on the thread of JavaScript.
-          if (access === 'write') await turn.run(`CHECKPOINT ${CATALOG}`)
-          return result
-        })
-      } finally {
-        instance.closeSync()
-      }
-    })
-    // The next turn starts after this one whatever became of it; whoever asked for this one sees its error.
-    turns.set(
-      this.#path,
-      mine.catch(() => undefined),
-    )
+    const mine = unlessAborted(before, call.signal).then(() => this.#take(access, use, call))
+    // The next turn starts after both whatever became of them: one that was given up has not waited for those before it.
+    turns.set(this.#path, Promise.allSettled([before, mine]))
     return mine
+  }
+
+  async #take<T>(access: 'read' | 'write', use: (turn: Turn) => Promise<T>, call: WarehouseCall): Promise<T> {
+    const instance = await this.#open(access, call)
+    try {
+      // Whoever spilled there was killed; nobody else has the file now.
+      if (access === 'write') await rm(this.#options.tempDirectory, { recursive: true, force: true })
+      return await withConnection(instance, async turn => {
+        const result = await use(turn)
+        // Closing would do it too, but on the thread of JavaScript. What is committed stays when it fails, for want of space: the next turn
+        // reads it from the log.
+        if (access === 'write') await turn.run(`CHECKPOINT ${CATALOG}`).catch(() => 0)
+        return result
+      })
+    } catch (error) {
+      throw failure(this.#path, error)
+    } finally {
+      instance.closeSync()
+    }
   }
 
   async #open(access: 'read' | 'write', { signal, warn }: WarehouseCall): Promise<DuckDBInstance> {
@@ -92,7 +103,7 @@ export class Database {
           preserve_insertion_order: 'false',
         })
       } catch (error) {
-        const holder = holderOf(error)
+        const holder = holderOf(error) ?? (await this.#creator(wait))
         if (holder === undefined) throw unusable(this.#path, error)
         if (Date.now() >= deadline) {
           throw new TransientError('WAREHOUSE_BUSY', {
@@ -107,12 +118,18 @@ export class Database {
     }
   }
 
+  /** A file is empty for a moment while another process creates it; one that stays so is no database. */
+  async #creator(wait: number): Promise<string | undefined> {
+    const empty = (await stat(this.#path).catch(() => undefined))?.size === 0
+    return empty && wait < 5 ? 'another process that creates it' : undefined
+  }
+
   /** DuckDB opens some other files too, and would write into them. */
   async #mustBeDatabase(): Promise<void> {
     try {
       await mkdir(dirname(this.#path), { recursive: true })
-      const file = await open(this.#path, 'r').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined
+      const file = await open(this.#path, 'r').catch((error: unknown) => {
+        if (isMissing(error)) return undefined
         throw error
       })
       if (file === undefined) return
@@ -154,14 +171,41 @@ async function attach(path: string, access: 'read' | 'write', settings: Record<s
 /** Two spellings of one path must share their turns, whether or not the file is there yet. */
 function realPath(path: string): string {
   const absolute = resolve(path)
-  for (const known of [absolute, dirname(absolute)]) {
-    try {
-      return join(realpathSync(known), known === absolute ? '' : basename(absolute))
-    } catch {
-      // Not there yet.
-    }
+  try {
+    return realpathSync(absolute)
+  } catch (error) {
+    if (!isMissing(error)) return absolute
+    // Not there yet: what is to be created is where a link points, or in the real folder.
+    const folder = dirname(absolute)
+    const target = linkTarget(absolute)
+    if (target !== undefined) return realPath(resolve(folder, target))
+    return folder === absolute ? absolute : join(realPath(folder), basename(absolute))
   }
-  return absolute
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+/** The promise, or the reason of the signal as soon as it is aborted. */
+async function unlessAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort)
+  try {
+    await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 async function withConnection<T>(instance: DuckDBInstance, use: (turn: Turn) => Promise<T>): Promise<T> {

@@ -1,11 +1,22 @@
 import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import { DataError } from '../../errors.ts'
 import type { Table } from '../../table.ts'
 import type { DayCount, Member, Publication, RejectQuery, StoredReject, Warehouse, WarehouseCall } from '../warehouse.ts'
 import { commitGroup, dayCount, NARROW_TYPES, type StagedTypes } from './commit.ts'
 import { compileCsv } from './csv.ts'
 import { Database } from './database.ts'
-import { compareTable, createStatements, DUCKDB_TYPES, identifier, literal, rejectsName, tableName } from './schema.ts'
+import {
+  createStatements,
+  DUCKDB_TYPES,
+  type Found,
+  identifier,
+  literal,
+  lookFor,
+  NOTHING,
+  rejectsName,
+  tableName,
+} from './schema.ts'
 import { StagingFolder } from './staging.ts'
 
 /** Settings of the embedded warehouse. */
@@ -23,9 +34,10 @@ export interface DuckDBOptions {
  * several headrace processes and a person with the DuckDB shell may take turns.
  */
 export function duckdb(options: DuckDBOptions): Warehouse {
-  const folder = new StagingFolder(`${options.path}.staging`)
+  const path = resolve(options.path)
+  const folder = new StagingFolder(`${path}.staging`)
   const database = new Database({
-    path: options.path,
+    path,
     memoryLimit: options.memoryLimit ?? '256MB',
     // One core is for JavaScript, which parses the next chunk meanwhile.
     threads: Math.max(1, Math.min(4, availableParallelism() - 1)),
@@ -34,21 +46,21 @@ export function duckdb(options: DuckDBOptions): Warehouse {
   })
 
   async function prepare(table: Table, { create }: { readonly create: boolean }, call: WarehouseCall): Promise<boolean> {
-    const there = (await database.exists()) && (await database.turn('read', turn => compareTable(turn.query, table), call))
-    if (create && !there) {
+    const found = (await database.exists()) ? await database.turn('read', ({ query }) => lookFor(query, table), call) : NOTHING
+    if (create && !(found.table && found.rejects && found.slices)) {
       await database.turn(
         'write',
-        async turn => {
-          // Compared again under the write lock: another process may have created it in between.
-          if (await compareTable(turn.query, table)) return
-          await turn.run('BEGIN TRANSACTION')
-          for (const statement of createStatements(table)) await turn.run(statement)
-          await turn.run('COMMIT')
+        async ({ query, run }) => {
+          // Looked for again under the write lock: another process may have created it in between.
+          const statements = createStatements(table, await lookFor(query, table))
+          await run('BEGIN TRANSACTION')
+          for (const statement of statements) await run(statement)
+          await run('COMMIT')
         },
         call,
       )
     }
-    return there
+    return found.table
   }
 
   /** Tables that were seen to hold decimals of more than 18 digits. */
@@ -74,10 +86,10 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     }
   }
 
-  /** Reads from the table if there is one yet. */
-  async function read(table: Table, sql: string, call: WarehouseCall): Promise<Record<string, unknown>[]> {
+  /** Reads from the table, or from what is kept beside it, if that is there yet. */
+  async function read(table: Table, what: keyof Found, sql: string, call: WarehouseCall): Promise<Record<string, unknown>[]> {
     if (!(await database.exists())) return []
-    return database.turn('read', async turn => ((await compareTable(turn.query, table)) ? turn.query(sql) : []), call)
+    return database.turn('read', async ({ query }) => ((await lookFor(query, table))[what] ? query(sql) : []), call)
   }
 
   async function recount(
@@ -89,6 +101,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     const sums = totals.map(column => `, sum(${identifier(column)})::VARCHAR AS ${identifier(`total ${column}`)}`).join('')
     const rows = await read(
       table,
+      'table',
       `SELECT client_id AS client, ${identifier(table.partitionBy)}::VARCHAR AS day, count(*) AS rows${sums} FROM ${tableName(table)} ` +
         `WHERE client_id IN (${clients.map(literal).join(', ')}) GROUP BY 1, 2 ORDER BY 1, 2`,
       call,
@@ -97,7 +110,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
   }
 
   async function clients(table: Table, call: WarehouseCall): Promise<string[]> {
-    const rows = await read(table, `SELECT DISTINCT client_id FROM ${tableName(table)} ORDER BY 1`, call)
+    const rows = await read(table, 'table', `SELECT DISTINCT client_id FROM ${tableName(table)} ORDER BY 1`, call)
     return rows.map(row => String(row.client_id))
   }
 
@@ -112,6 +125,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     ]
     const rows = await read(
       table,
+      'rejects',
       `SELECT client_id, day::VARCHAR AS day, column_name, rule, value, reason, record::VARCHAR AS record, attempt_id, held, ` +
         `strftime(rejected_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%SZ') AS rejected_at FROM ${rejectsName(table)} ` +
         `${where.length === 0 ? '' : `WHERE ${where.join(' AND ')} `}ORDER BY day DESC, client_id, rule, column_name, record LIMIT ${limit}`,

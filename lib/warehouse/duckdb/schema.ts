@@ -1,5 +1,5 @@
 import { ConfigError } from '../../errors.ts'
-import { type Column, type ColumnType, type Table, warehouseSchema } from '../../table.ts'
+import { type ColumnType, type Table, type WarehouseField, warehouseSchema } from '../../table.ts'
 import type { Difference } from '../warehouse.ts'
 import { CATALOG, type Query } from './database.ts'
 
@@ -30,77 +30,146 @@ export function tableName({ name }: Pick<Table, 'name'>): string {
   return [CATALOG, ...name.split('.').map(identifier)].join('.')
 }
 
-/** The table beside it that keeps the rejects, quoted. */
-export function rejectsName({ name }: Pick<Table, 'name'>): string {
-  return tableName({ name: `${name}_rejects` })
+/** The table beside it that keeps the rejects. */
+function rejectsOf({ name }: Pick<Table, 'name'>): string {
+  return `${name}_rejects`
+}
+
+/** The same, quoted. */
+export function rejectsName(table: Pick<Table, 'name'>): string {
+  return tableName({ name: rejectsOf(table) })
 }
 
 /** What each client and day of a table was last written by. The fence: an older generation may not overwrite a newer one. */
-export const SLICES = `${CATALOG}.headrace.slices`
+export const SLICES = tableName({ name: 'headrace.slices' })
+
+type Fields = readonly Omit<WarehouseField, 'description'>[]
+
+const SLICE_FIELDS: Fields = [
+  { name: 'table_name', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'client_id', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'day', type: 'DATE', mode: 'REQUIRED' },
+  { name: 'generation', type: 'INT64', mode: 'REQUIRED' },
+  { name: 'attempt_id', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'rows', type: 'INT64', mode: 'REQUIRED' },
+  { name: 'published_at', type: 'TIMESTAMP', mode: 'REQUIRED' },
+]
+
+const REJECT_FIELDS: Fields = [
+  { name: 'client_id', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'day', type: 'DATE', mode: 'REQUIRED' },
+  { name: 'column_name', type: 'STRING', mode: 'NULLABLE' },
+  { name: 'rule', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'value', type: 'STRING', mode: 'NULLABLE' },
+  { name: 'reason', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'record', type: 'JSON', mode: 'REQUIRED' },
+  { name: 'attempt_id', type: 'STRING', mode: 'REQUIRED' },
+  { name: 'held', type: 'BOOL', mode: 'REQUIRED' },
+  { name: 'rejected_at', type: 'TIMESTAMP', mode: 'REQUIRED' },
+]
+
+/** Which of what a table needs is there. */
+export interface Found {
+  readonly table: boolean
+  readonly rejects: boolean
+  readonly slices: boolean
+}
+
+/** What an empty database holds. */
+export const NOTHING: Found = { table: false, rejects: false, slices: false }
 
 /** Partitioning and clustering mean nothing to DuckDB; they are kept in the table's comment so that a change is noticed. */
 function layout(table: Table): string {
   return JSON.stringify({ headrace: { partitionBy: table.partitionBy, clusterBy: table.clusterBy } })
 }
 
-/** The statements that create a table, the table of its rejects and, the first time, the table of slices. */
-export function createStatements(table: Table): string[] {
-  const [dataset = ''] = table.name.split('.')
-  const columns = warehouseSchema(table).map(
-    ({ name, type, mode }) => `${identifier(name)} ${DUCKDB_TYPES[type]}${mode === 'REQUIRED' ? ' NOT NULL' : ''}`,
+/** The statements that create what is not there yet: the table, the table of its rejects, the table of slices. */
+export function createStatements(table: Table, found: Found): string[] {
+  return [
+    ...(found.table
+      ? []
+      : [
+          ...createTable(table.name, warehouseSchema(table)),
+          `COMMENT ON TABLE ${tableName(table)} IS ${literal(layout(table))}`,
+        ]),
+    ...(found.rejects ? [] : createTable(rejectsOf(table), REJECT_FIELDS)),
+    ...(found.slices ? [] : createTable('headrace.slices', SLICE_FIELDS)),
+  ]
+}
+
+function createTable(name: string, fields: Fields): string[] {
+  const [dataset = ''] = name.split('.')
+  const columns = fields.map(
+    field => `${identifier(field.name)} ${DUCKDB_TYPES[field.type]}${field.mode === 'REQUIRED' ? ' NOT NULL' : ''}`,
   )
   return [
     `CREATE SCHEMA IF NOT EXISTS ${CATALOG}.${identifier(dataset)}`,
-    `CREATE TABLE ${tableName(table)} (${columns.join(', ')})`,
-    `COMMENT ON TABLE ${tableName(table)} IS ${literal(layout(table))}`,
-    `CREATE SCHEMA IF NOT EXISTS ${CATALOG}.headrace`,
-    `CREATE TABLE IF NOT EXISTS ${SLICES} (table_name VARCHAR NOT NULL, client_id VARCHAR NOT NULL, day DATE NOT NULL, ` +
-      'generation BIGINT NOT NULL, attempt_id VARCHAR NOT NULL, rows BIGINT NOT NULL, published_at TIMESTAMPTZ NOT NULL)',
-    `CREATE TABLE IF NOT EXISTS ${rejectsName(table)} (client_id VARCHAR NOT NULL, day DATE NOT NULL, column_name VARCHAR, ` +
-      'rule VARCHAR NOT NULL, value VARCHAR, reason VARCHAR NOT NULL, record JSON NOT NULL, attempt_id VARCHAR NOT NULL, ' +
-      'held BOOLEAN NOT NULL, rejected_at TIMESTAMPTZ NOT NULL)',
+    `CREATE TABLE ${tableName({ name })} (${columns.join(', ')})`,
   ]
 }
 
 /**
- * Compares the table in the warehouse with its declaration. Returns whether it is there; throws `TABLE_MISMATCH` naming every
- * column that is missing, extra, differently typed, or differently required, and a different partitioning or clustering.
+ * Looks for a table and what is kept beside it. Throws `TABLE_MISMATCH` naming every column that is missing, extra, differently typed, or
+ * differently required, and a different partitioning or clustering.
  */
-export async function compareTable(query: Query, table: Table): Promise<boolean> {
-  const [dataset = '', name = ''] = table.name.split('.')
-  const where = `schema_name = ${literal(dataset)} AND table_name = ${literal(name)} AND database_name = '${CATALOG}'`
-  const [found] = await query(`SELECT comment FROM duckdb_tables() WHERE ${where}`)
-  if (found === undefined) return false
-  const live = await query(
-    `SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE ${where} ORDER BY column_index`,
+export async function lookFor(query: Query, table: Table): Promise<Found> {
+  const datasets = [table.name, 'headrace.'].map(name => literal((name.split('.')[0] ?? '').toLowerCase()))
+  const where = `WHERE database_name = '${CATALOG}' AND lower(schema_name) IN (${datasets.join(', ')})`
+  const relations = await query(
+    `SELECT schema_name, table_name, comment, false AS is_view FROM duckdb_tables() ${where} ` +
+      `UNION ALL SELECT schema_name, view_name, NULL, true FROM duckdb_views() ${where}`,
   )
-  const differences = [
-    ...columnDifferences(
-      table,
-      new Map(live.map(row => [String(row.column_name), { type: String(row.data_type), nullable: row.is_nullable === true }])),
-    ),
-    ...layoutDifferences(table, found.comment),
-  ]
-  if (differences.length === 0) return true
-  throw new ConfigError('TABLE_MISMATCH', {
-    message: `table ${table.name} differs from its declaration: ${differences.join('; ')}`,
-    hint: 'Change the declaration or alter the table. headrace changes no existing table by itself; nothing was read or written.',
-  })
+  const columns = await query(
+    `SELECT schema_name, table_name, column_name, data_type, is_nullable FROM duckdb_columns() ${where}`,
+  )
+
+  function isThere(name: string, fields: Fields, more: (comment: unknown) => Iterable<Difference> = () => []): boolean {
+    // DuckDB finds names whatever their case, so a table that differs only in that is the one.
+    const same = (row: Record<string, unknown>): boolean =>
+      `${row.schema_name}.${row.table_name}`.toLowerCase() === name.toLowerCase()
+    const found = relations.find(same)
+    if (found === undefined) return false
+    const differences = found.is_view
+      ? ['it is a view']
+      : [...columnDifferences(fields, columns.filter(same).map(liveColumn)), ...more(found.comment)]
+    if (differences.length === 0) return true
+    throw new ConfigError('TABLE_MISMATCH', {
+      message: `table ${name} differs from its declaration: ${differences.join('; ')}`,
+      hint: 'Change the declaration or alter the table. headrace changes no existing table by itself; nothing was read or written.',
+    })
+  }
+
+  return {
+    table: isThere(table.name, warehouseSchema(table), comment => layoutDifferences(table, comment)),
+    rejects: isThere(rejectsOf(table), REJECT_FIELDS),
+    slices: isThere('headrace.slices', SLICE_FIELDS),
+  }
 }
 
-function* columnDifferences(table: Table, live: ReadonlyMap<string, { type: string; nullable: boolean }>): Generator<Difference> {
-  for (const [name, column] of Object.entries<Column>(table.columns)) {
-    const found = live.get(name)
+/** A column as DuckDB describes it. */
+interface LiveColumn {
+  readonly name: string
+  readonly type: string
+  readonly nullable: boolean
+}
+
+function liveColumn({ column_name, data_type, is_nullable }: Record<string, unknown>): LiveColumn {
+  return { name: String(column_name), type: String(data_type), nullable: is_nullable === true }
+}
+
+function* columnDifferences(fields: Fields, live: readonly LiveColumn[]): Generator<Difference> {
+  for (const { name, type: declared, mode } of fields) {
+    const found = live.find(column => column.name === name)
     if (found === undefined) {
       yield `column ${name} is missing`
       continue
     }
-    const type = DUCKDB_TYPES[column.type]
-    if (found.type !== type) yield `column ${name} is ${found.type}, declared ${column.type} (${type})`
-    if (found.nullable !== column.nullable)
+    const type = DUCKDB_TYPES[declared]
+    if (found.type !== type) yield `column ${name} is ${found.type}, declared ${declared} (${type})`
+    if (found.nullable !== (mode === 'NULLABLE'))
       yield `column ${name} is ${found.nullable ? 'nullable' : 'required'}, declared otherwise`
   }
-  for (const name of live.keys()) if (!(name in table.columns)) yield `column ${name} is not declared`
+  for (const { name } of live) if (!fields.some(field => field.name === name)) yield `column ${name} is not declared`
 }
 
 function* layoutDifferences(table: Table, comment: unknown): Generator<Difference> {

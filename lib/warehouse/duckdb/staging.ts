@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDiskFull, TransientError } from '../../errors.ts'
 import type { Staging } from '../warehouse.ts'
@@ -7,7 +7,7 @@ import { rejectLines } from './csv.ts'
 /** The files of staged attempts, one folder beside the database. An attempt id names its files, so that nothing else has to. */
 export class StagingFolder {
   readonly path: string
-  readonly #largestWrite = new Map<string, number>()
+  readonly #staged = new Map<string, readonly StagedFile[]>()
 
   constructor(path: string) {
     this.path = path
@@ -22,37 +22,44 @@ export class StagingFolder {
   }
 
   async stage(attemptId: string): Promise<Staging> {
+    const rows = new StagedFile(this.rows(attemptId))
+    const rejects = new StagedFile(this.rejects(attemptId))
+    this.#staged.set(attemptId, [rows, rejects])
     try {
       await mkdir(this.path, { recursive: true })
-      const rows = new StagedFile(this.rows(attemptId))
-      const rejects = new StagedFile(this.rejects(attemptId))
       await rows.open()
-      const write = (file: StagedFile, bytes: Uint8Array): Promise<void> => {
-        this.#largestWrite.set(attemptId, Math.max(bytes.length, this.largestWrite(attemptId)))
-        return file.append(bytes)
-      }
-      return {
-        write: bytes => write(rows, bytes),
-        reject: lines => write(rejects, Buffer.from(rejectLines(lines))),
-        seal: async () => {
-          await rejects.close()
-          await rows.close()
-          return rows.bytes
-        },
-        discard: async () => {
-          this.#largestWrite.delete(attemptId)
-          await rows.remove()
-          await rejects.remove()
-        },
-      }
     } catch (error) {
       throw stagingFailed(this.path, error)
+    }
+    return {
+      write: bytes => rows.append(bytes),
+      reject: lines => rejects.append(Buffer.from(rejectLines(lines))),
+      seal: async () => {
+        await rejects.close()
+        await rows.close()
+        return rows.bytes
+      },
+      discard: async () => {
+        this.#staged.delete(attemptId)
+        await rows.remove()
+        await rejects.remove()
+      },
     }
   }
 
   /** Bytes of the largest single write of an attempt; no row is longer. */
   largestWrite(attemptId: string): number {
-    return this.#largestWrite.get(attemptId) ?? 0
+    return Math.max(0, ...this.#files(attemptId).map(({ largest }) => largest))
+  }
+
+  /** Whether the files of an attempt hold what was written to them. */
+  async isWhole(attemptId: string): Promise<boolean> {
+    const whole = await Promise.all(this.#files(attemptId).map(file => file.isWhole()))
+    return whole.length > 0 && whole.every(Boolean)
+  }
+
+  #files(attemptId: string): readonly StagedFile[] {
+    return this.#staged.get(attemptId) ?? []
   }
 
   /** Removes the files of attempts that are not alive. */
@@ -73,7 +80,10 @@ export class StagingFolder {
 class StagedFile {
   readonly #path: string
   #handle: FileHandle | undefined
+  #opened = false
   bytes = 0
+  /** Bytes of the largest single write. */
+  largest = 0
 
   constructor(path: string) {
     this.#path = path
@@ -81,6 +91,7 @@ class StagedFile {
 
   async open(): Promise<FileHandle> {
     this.#handle ??= await open(this.#path, 'wx')
+    this.#opened = true
     return this.#handle
   }
 
@@ -88,6 +99,7 @@ class StagedFile {
     try {
       await (await this.open()).appendFile(bytes)
       this.bytes += bytes.length
+      this.largest = Math.max(this.largest, bytes.length)
     } catch (error) {
       throw stagingFailed(this.#path, error)
     }
@@ -96,11 +108,21 @@ class StagedFile {
   async close(): Promise<void> {
     const handle = this.#handle
     this.#handle = undefined
-    await handle?.close()
+    try {
+      await handle?.close()
+    } catch (error) {
+      // Some file systems say only now that there was no space.
+      throw stagingFailed(this.#path, error)
+    }
+  }
+
+  async isWhole(): Promise<boolean> {
+    const found = await stat(this.#path).catch(() => undefined)
+    return found?.size === (this.#opened ? this.bytes : undefined)
   }
 
   async remove(): Promise<void> {
-    await this.close()
+    await this.close().catch(() => undefined)
     await rm(this.#path, { force: true })
   }
 }

@@ -1,0 +1,34 @@
+import { DataError, HeadraceError, isDiskFull, TransientError } from '../../errors.ts'
+import { GroupRefused } from '../warehouse.ts'
+
+/** What DuckDB threw while it read or wrote, as an error of headrace; those of headrace stay as they are. */
+export function failure(where: string, error: unknown, safe = 'What was committed stays.'): Error {
+  if (error instanceof HeadraceError || error instanceof GroupRefused) return error
+  if (isDiskFull(error)) {
+    return new TransientError('DISK_FULL', {
+      message: `no space left to write ${where}`,
+      hint: `${safe} Free space and run again.`,
+      cause: error,
+    })
+  }
+  const message = firstLine(error)
+  const memory = /^Out of Memory Error/.test(message) ? ' Raise memoryLimit of the warehouse, or use shorter windows.' : ''
+  return new TransientError('WAREHOUSE_FAILED', { message: `${where}: ${message}`, hint: `${safe}${memory}`, cause: error })
+}
+
+/** The same for a commit, which is rolled back then; `STAGED_UNREADABLE` when DuckDB does not take what was staged. */
+export function commitFailure(table: string, error: unknown): Error {
+  const safe = 'Rolled back: the table is as it was.'
+  const message = firstLine(error)
+  if (!/^(Conversion|Invalid Input|Constraint|Out of Range) Error/.test(message)) return failure(table, error, safe)
+  return new DataError('STAGED_UNREADABLE', {
+    message: `${table}: ${message}`,
+    hint: `${safe} Please report this.`,
+    cause: error,
+  })
+}
+
+function firstLine(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  return message.split('\n')[0] ?? ''
+}

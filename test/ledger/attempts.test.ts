@@ -1,0 +1,220 @@
+import t from 'tap'
+import type { Claim, Ledger } from '../../lib/ledger/ledger.ts'
+import { ACTIVE_STATES, CHUNK_STATES, type ChunkState, NEXT_STATES } from '../../lib/ledger/states.ts'
+import { begin, claimOf, day, fresh, LEASE, PROBLEM, publish, sql, summaryOf } from './kit.ts'
+
+/** Everything an attempt can write, by the state it leads to. */
+const WRITES: Readonly<Record<string, (ledger: Ledger, claim: Claim) => Promise<void>>> = {
+  staged: (ledger, claim) => ledger.staged(claim.attemptId, summaryOf(claim)),
+  committing: (ledger, claim) => ledger.committing([claim.attemptId]),
+  published: (ledger, claim) => ledger.published(claim.attemptId, summaryOf(claim), []),
+  unchanged: (ledger, claim) => ledger.unchanged(claim.attemptId, summaryOf(claim)),
+  pending: (ledger, claim) =>
+    ledger.settle(claim.attemptId, { state: 'pending', problem: PROBLEM, certain: false }, summaryOf(claim)),
+  held: (ledger, claim) => ledger.settle(claim.attemptId, { state: 'held', problem: PROBLEM, certain: false }, summaryOf(claim)),
+  failed: (ledger, claim) =>
+    ledger.settle(claim.attemptId, { state: 'failed', problem: PROBLEM, certain: false }, summaryOf(claim)),
+  parked: (ledger, claim) =>
+    ledger.settle(claim.attemptId, { state: 'parked', problem: PROBLEM, certain: false }, summaryOf(claim)),
+}
+
+/** All that the file holds, but for who holds which lease. */
+function contents(path: string): unknown {
+  return ['run', 'chunk', 'attempt', 'day', 'restatement', 'shape'].map(table => sql(path, `SELECT * FROM ${table}`))
+}
+
+const ONE_DAY = { window: { from: '2026-01-01', to: '2026-01-01' } }
+
+t.test('an attempt that lost its chunk can write nothing', async t => {
+  const { ledger, path, clock } = fresh(t)
+  const { ledger: other } = fresh(t, { path, clock, owner: 'elsewhere 1 1' })
+  const run = await begin(ledger)
+  await publish(ledger, await claimOf(ledger, run))
+  const stale = await claimOf(other, run)
+  clock.now += LEASE
+  const current = await claimOf(ledger, run)
+  t.same(current.chunk, stale.chunk)
+  for (const state of ['running', 'staged']) {
+    if (state === 'staged') await ledger.staged(current.attemptId, summaryOf(current))
+    const before = contents(path)
+    for (const [name, write] of Object.entries(WRITES)) {
+      await t.rejects(write(other, stale), { code: 'LEASE_LOST', message: /no longer owns its chunk/ }, `${name} of ${state}`)
+    }
+    t.same(await other.renew([stale.attemptId], LEASE), [stale.attemptId])
+    t.same(contents(path), before)
+  }
+  await ledger.published(current.attemptId, summaryOf(current), [])
+})
+
+t.test('of several attempts that begin to commit, one that lost its chunk stops them all', async t => {
+  const { ledger, path } = fresh(t)
+  const run = await begin(ledger)
+  const claim = await claimOf(ledger, run)
+  await publish(ledger, claim)
+  const again = await begin(ledger, { force: true })
+  const current = await claimOf(ledger, again)
+  await t.rejects(ledger.committing([current.attemptId, 'unknown']), { code: 'LEASE_LOST' })
+  t.same(sql(path, 'SELECT doubted_by FROM day'), [{ doubted_by: null }])
+})
+
+t.test('every way from one state to another is open or closed as the table of states says', async t => {
+  const { ledger, path } = fresh(t)
+  const run = await begin(ledger, ONE_DAY)
+  const claim = await claimOf(ledger, run)
+  const force = (state: ChunkState): unknown => sql(path, 'UPDATE chunk SET state = ?, not_before = 0, lease_until = 0', state)
+  const state = (): unknown => sql(path, 'SELECT state FROM chunk')[0]?.state
+  let refused = 0
+  for (const from of CHUNK_STATES) {
+    const next: readonly ChunkState[] = NEXT_STATES[from]
+    const active = (ACTIVE_STATES as readonly ChunkState[]).includes(from)
+    for (const to of CHUNK_STATES) {
+      const write = WRITES[to]
+      if (write === undefined) continue
+      force(from)
+      if (active && next.includes(to)) {
+        await write(ledger, claim)
+        t.equal(state(), to, `${from} -> ${to}`)
+        continue
+      }
+      const before = contents(path)
+      await t.rejects(write(ledger, claim), { code: 'LEASE_LOST', message: new RegExp(from) }, `${from} -> ${to}`)
+      t.same(contents(path), before)
+      refused++
+    }
+    force(from)
+    if (!active) await t.rejects(ledger.committing([claim.attemptId]), { code: 'LEASE_LOST' }, `${from} is not committed`)
+    force(from)
+    await begin(ledger, ONE_DAY)
+    t.equal(state(), next.includes('pending') && !active ? 'pending' : from, `${from}, when the run is taken up`)
+  }
+  t.equal(refused, 7 * 8 - 5 - 6)
+  for (const from of CHUNK_STATES) {
+    sql(path, 'UPDATE chunk SET state = ?, attempt_id = ?, lease_until = 0', from, claim.attemptId)
+    const got = await ledger.claim(run.id, LEASE)
+    t.equal(
+      got !== undefined && 'chunk' in got,
+      (NEXT_STATES[from] as readonly ChunkState[]).includes('running'),
+      `${from} -> running`,
+    )
+  }
+})
+
+t.test('a day is in doubt from the beginning of a commit to its recorded end', async t => {
+  const { ledger, clock } = fresh(t)
+  const doubts = async (): Promise<boolean[]> => (await ledger.allDays('p', 'a')).map(({ doubtful }) => doubtful)
+  const window = { from: '2026-01-01', to: '2026-01-03' }
+  const run = await begin(ledger, { window }, 3)
+  const first = await claimOf(ledger, run)
+  await ledger.staged(first.attemptId, summaryOf(first))
+  await ledger.committing([first.attemptId])
+  t.same(await doubts(), [], 'what was never published is not there')
+  await ledger.published(first.attemptId, summaryOf(first), [])
+  t.same(await doubts(), [false, false, false])
+
+  const part = await begin(ledger, { window: { from: '2026-01-02', to: '2026-01-02' } })
+  const second = await claimOf(ledger, part)
+  await ledger.staged(second.attemptId, summaryOf(second))
+  t.same(await doubts(), [false, false, false])
+  await ledger.committing([second.attemptId])
+  t.same(await doubts(), [false, true, false])
+  await ledger.unchanged(second.attemptId, summaryOf(second))
+  t.same(await doubts(), [false, false, false])
+
+  for (const end of ['settled', 'killed'] as const) {
+    const run = await begin(ledger, { window, force: true }, 3)
+    const claim = await claimOf(ledger, run)
+    await ledger.committing([claim.attemptId])
+    if (end === 'settled')
+      await ledger.settle(claim.attemptId, { state: 'pending', problem: PROBLEM, certain: false }, summaryOf(claim))
+    clock.now += LEASE
+    t.same(await doubts(), [true, true, true], `nobody knows how it ended: ${end}`)
+    await publish(ledger, await claimOf(ledger, run))
+    t.same(await doubts(), [false, false, false])
+    await ledger.finishRun(run.id)
+  }
+})
+
+t.test('a commit that is certainly rolled back takes its own doubt along, and no other', async t => {
+  const { ledger, clock } = fresh(t)
+  const doubts = async (): Promise<boolean[]> => (await ledger.allDays('p', 'a')).map(({ doubtful }) => doubtful)
+  await publish(ledger, await claimOf(ledger, await begin(ledger, ONE_DAY)))
+  const run = await begin(ledger, { ...ONE_DAY, force: true })
+  const rollBack = async (): Promise<void> => {
+    const claim = await claimOf(ledger, run)
+    await ledger.committing([claim.attemptId])
+    await ledger.settle(claim.attemptId, { state: 'pending', problem: PROBLEM, certain: true }, summaryOf(claim))
+  }
+  await rollBack()
+  t.same(await doubts(), [false])
+  await ledger.committing([(await claimOf(ledger, run)).attemptId])
+  clock.now += LEASE
+  await rollBack()
+  t.same(await doubts(), [true], 'how the killed one ended is still not known')
+})
+
+t.test('what was published is remembered day by day, and replaced day by day', async t => {
+  const { ledger } = fresh(t)
+  const run = await begin(ledger, {}, 3)
+  const first = await claimOf(ledger, run)
+  const days = [day('2026-01-01', 2), day('2026-01-02', 0, { totals: { cost: '0' } }), day('2026-01-03', 9)]
+  await publish(ledger, first, { days, finishedAt: 111 })
+  const part = await claimOf(ledger, await begin(ledger, { window: { from: '2026-01-02', to: '2026-01-02' } }))
+  await publish(ledger, part, { days: [day('2026-01-02', 5, { rejected: 3 })], finishedAt: 222 })
+  t.same(
+    (await ledger.allDays('p', 'a')).map(({ day, rows, rejected, fingerprint, totals, attemptId, publishedAt }) => [
+      day,
+      rows,
+      rejected,
+      fingerprint,
+      totals,
+      attemptId === first.attemptId ? 'first' : 'part',
+      publishedAt,
+    ]),
+    [
+      ['2026-01-01', 2, 0, 'f2', { cost: '2.5' }, 'first', 111],
+      ['2026-01-02', 5, 3, 'f5', { cost: '5.5' }, 'part', 222],
+      ['2026-01-03', 9, 0, 'f9', { cost: '9.5' }, 'first', 111],
+    ],
+  )
+  const window = { from: '2026-01-02', to: '2026-02-28' }
+  t.same(
+    (await ledger.days('p', 'a', window)).map(({ day }) => day),
+    ['2026-01-02', '2026-01-03'],
+  )
+  t.same(await ledger.days('q', 'a', window), [])
+  t.same(await ledger.days('p', 'A', window), [])
+})
+
+t.test('an attempt that failed leaves what was published as it was', async t => {
+  const { ledger } = fresh(t)
+  await publish(ledger, await claimOf(ledger, await begin(ledger, ONE_DAY)))
+  const before = await ledger.allDays('p', 'a')
+  const claim = await claimOf(ledger, await begin(ledger, { ...ONE_DAY, force: true }))
+  const summary = summaryOf(claim, { days: [day('2026-01-01', 77)], fields: ['never'] })
+  await ledger.staged(claim.attemptId, summary)
+  await ledger.settle(claim.attemptId, { state: 'held', problem: PROBLEM, certain: false }, summary)
+  t.same(await ledger.allDays('p', 'a'), before)
+  t.equal(await ledger.knownFields('p'), undefined)
+})
+
+t.test('fields that were ever seen stay known', async t => {
+  const { ledger } = fresh(t)
+  t.equal(await ledger.knownFields('p'), undefined)
+  const run = await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-04' } })
+  const known = []
+  for (const fields of [['b', 'a.x'], [], ['c'], ['a.x']]) {
+    const claim = await claimOf(ledger, run)
+    if (fields.length === 1) {
+      await ledger.staged(claim.attemptId, summaryOf(claim))
+      await ledger.unchanged(claim.attemptId, summaryOf(claim, { fields }))
+    } else await publish(ledger, claim, { fields })
+    known.push(await ledger.knownFields('p'))
+  }
+  t.same(known, [
+    ['a.x', 'b'],
+    ['a.x', 'b'],
+    ['a.x', 'b', 'c'],
+    ['a.x', 'b', 'c'],
+  ])
+  t.equal(await ledger.knownFields('q'), undefined)
+})

@@ -1,0 +1,152 @@
+import t from 'tap'
+import { defineConnector } from '../lib/connector.ts'
+import { ConfigError } from '../lib/errors.ts'
+import { client, constant, custom, day, integer, optional, text, timestamp } from '../lib/mapping.ts'
+import { type AnyExpr, definePipeline, type Pipeline } from '../lib/pipeline.ts'
+import { bool, date, defineTable, float64, timestamp as instant, int64, nullable, numeric, string } from '../lib/table.ts'
+
+const source = defineConnector<Record<string, unknown>>({ name: 'loose', async *pages() {} })
+const table = defineTable(
+  'web.visits',
+  {
+    client_id: string(),
+    date: date(),
+    n: int64(),
+    maybe: nullable(int64()),
+    ratio: float64(),
+    cost: numeric(),
+    on: bool(),
+    at: nullable(instant()),
+  },
+  { partitionBy: 'date' },
+)
+const map = {
+  client_id: client(),
+  date: day('date'),
+  n: integer('n'),
+  maybe: optional(integer('n')),
+  ratio: custom('FLOAT64', () => 1, 'shows a word'),
+  cost: custom('NUMERIC', () => '1', 'shows a word'),
+  on: constant(true),
+  at: optional(timestamp('at')),
+}
+
+/** Everything that is wrong with a declaration, as it would come from JavaScript. */
+function problems(options: Record<string, unknown>): string {
+  const declare = definePipeline as unknown as (options: Record<string, unknown>) => Pipeline
+  try {
+    declare({ name: 'visits', source, table, map, ...options })
+    return ''
+  } catch (error) {
+    if (error instanceof ConfigError && error.code === 'PIPELINE_INVALID') return error.message.replace('pipeline visits: ', '')
+    throw error
+  }
+}
+
+t.test('a pipeline has the defaults that its options document', async t => {
+  const pipeline = definePipeline({ name: 'visits', source, table, map })
+  t.match(pipeline, {
+    name: 'visits',
+    chunk: { days: 1 },
+    checks: { rejects: { atMost: 0.01 }, volume: { atLeast: 0.5 }, empty: 'confirm' },
+    totals: [],
+  })
+  t.equal(pipeline.source, source)
+  t.equal(pipeline.table, table)
+  t.equal(pipeline.map, map)
+  t.notOk('description' in pipeline)
+})
+
+t.test('a pipeline keeps what it is given', async t => {
+  const checks = { rejects: { atMost: 0 }, volume: { atLeast: 0 }, empty: 'hold' } as const
+  const given = { description: 'Visits.', chunk: { days: 31 }, checks, totals: ['n', 'cost'] } as const
+  t.match(definePipeline({ name: 'visits', source, table, map, ...given }), given)
+})
+
+t.test('a name is lower-case words joined by hyphens', async t => {
+  for (const name of ['', 'Visits', 'a_b', 'a--b', '-a', 'a-', '1a', 'a b', 'a/b', 'ä']) {
+    t.match(problems({ name }), 'its name must be lower-case words joined by hyphens', JSON.stringify(name))
+  }
+  for (const name of ['a', 'a1', 'keyword-performance-2']) t.equal(problems({ name }), '')
+})
+
+t.test('every column has one expression of its type, and nothing else has', async t => {
+  const { n: _, ...without } = map
+  t.equal(problems({ map: without }), 'no expression for column n')
+  t.equal(problems({ map: { ...map, visits: integer('n') } }), 'visits is not a column of web.visits')
+  t.equal(problems({ map: { ...map, n: text('n') } }), 'column n is INT64, its expression makes STRING')
+  t.equal(problems({ map: { ...map, n: optional(integer('n')) } }), 'column n is required, its expression may give null')
+  t.equal(problems({ map: { ...map, maybe: integer('n') } }), '')
+})
+
+t.test('a column named like something every object has still needs its expression', async t => {
+  const hostile = defineTable('web.visits', { client_id: string(), date: date(), constructor: string() }, { partitionBy: 'date' })
+  const { client_id, date: when } = map
+  t.equal(problems({ table: hostile, map: { client_id, date: when } }), 'no expression for column constructor')
+  t.equal(problems({ table: hostile, map: { client_id, date: when, constructor: text('x') } }), '')
+  t.match(problems({ map: { ...map, toString: text('x') } }), 'column toString is undefined, its expression makes STRING')
+})
+
+t.test('a path has names between its dots', async t => {
+  for (const path of ['', '.', 'a.', '.a', 'a..b', undefined]) {
+    t.equal(problems({ map: { ...map, n: { ...integer('x'), path } } }), `column n: ${path} is not a path`, JSON.stringify(path))
+  }
+  for (const path of ['a', 'a.0.b', 'with space.ä', "o'neill", '"', '\n', '__proto__']) {
+    t.equal(problems({ map: { ...map, n: integer(path) } }), '', JSON.stringify(path))
+  }
+  t.equal(problems({ map: { ...map, client_id: client('a..b') } }), 'column client_id: a..b is not a path')
+})
+
+t.test('an instant is counted in a unit that exists', async t => {
+  for (const unit of ['s', 'ms', 'us'] as const) t.equal(problems({ map: { ...map, at: timestamp('at', unit) } }), '')
+  t.equal(
+    problems({ map: { ...map, at: { ...timestamp('at'), unit: 'minutes' } } }),
+    'column at: unit minutes is not s, ms or us',
+  )
+})
+
+t.test('a custom expression says why', async t => {
+  for (const why of ['', '  ', undefined]) {
+    t.equal(
+      problems({ map: { ...map, n: { ...custom('INT64', () => 1, 'x'), why } } }),
+      'column n: a custom expression says why it is needed',
+    )
+  }
+})
+
+t.test('a constant is text, a whole number, or a boolean, exactly', async t => {
+  for (const value of [1.5, Number.NaN, 2 ** 53, null, undefined, { a: 1 }, 1n, '\ud800']) {
+    const expr = { ...constant(7), value } as AnyExpr
+    t.equal(problems({ map: { ...map, n: expr } }), `column n: the constant ${value} is not text, a whole number, or a boolean`)
+  }
+  for (const value of [0, -5, 2 ** 53 - 1]) t.equal(problems({ map: { ...map, n: constant(value) } }), '')
+  t.equal(problems({ map: { ...map, client_id: constant('') } }), '')
+  t.equal(problems({ map: { ...map, on: constant(false) } }), '')
+})
+
+t.test('a control total is on a required INT64 or NUMERIC column, once', async t => {
+  for (const total of ['client_id', 'ratio', 'maybe', 'on', 'nowhere', 'constructor']) {
+    t.equal(problems({ totals: [total] }), `total ${total} is not a required INT64 or NUMERIC column`)
+  }
+  t.equal(problems({ totals: ['n', 'cost', 'n'] }), 'totals names a column twice')
+})
+
+t.test('checks and chunks are within their limits', async t => {
+  for (const days of [0, -1, 1.5, 367, Number.NaN, '3'])
+    t.equal(problems({ chunk: { days } }), `chunk.days ${days} is not 1 to 366`)
+  for (const days of [1, 366]) t.equal(problems({ chunk: { days } }), '')
+  for (const share of [-0.1, 1.1, Number.NaN]) {
+    t.equal(problems({ checks: { rejects: { atMost: share } } }), `checks.rejects.atMost ${share} is not a share from 0 to 1`)
+    t.equal(problems({ checks: { volume: { atLeast: share } } }), `checks.volume.atLeast ${share} is not a share from 0 to 1`)
+  }
+  t.equal(problems({ checks: { empty: 'ignore' } }), 'checks.empty ignore is not confirm, hold or allow')
+})
+
+t.test('every contradiction is named at once', async t => {
+  const { n: _, ...without } = map
+  t.equal(
+    problems({ map: { ...without, date: text('date') }, totals: ['ratio'], chunk: { days: 0 } }),
+    'no expression for column n; column date is DATE, its expression makes STRING; ' +
+      'total ratio is not a required INT64 or NUMERIC column; chunk.days 0 is not 1 to 366',
+  )
+})
