@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { HeadraceError } from '../lib/index.ts'
+import { type HeadraceError, withoutQueries } from '../lib/errors.ts'
 
 /** Where a command speaks: results on standard output, everything else on standard error. */
 export interface Output {
@@ -35,11 +35,22 @@ export function count(number: number): string {
   return number.toLocaleString('en')
 }
 
+/** A number of things: `1 chunk`, `2,000 chunks`. */
+export function plural(number: number, thing: string): string {
+  return `${count(number)} ${thing}${number === 1 ? '' : 's'}`
+}
+
 /** Seconds as people say them. */
 export function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
-  const minutes = Math.floor(seconds / 60)
-  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  const minutes = Math.floor(whole / 60)
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** An instant to the minute; epoch milliseconds. */
+export function minute(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
 
 /** Text that stands out on a terminal and is plain elsewhere. */
@@ -47,10 +58,11 @@ export function strong(text: string, stream: NodeJS.WriteStream = process.stderr
   return styleText('bold', text, { stream })
 }
 
-/** An error for people: what happened, then what is safe and what to do. */
-export function explain(error: unknown): string[] {
-  if (error instanceof HeadraceError) {
-    return [`${strong(error.code)}: ${error.message}`, ...(error.hint === undefined ? [] : [`  ${error.hint}`])]
-  }
-  return [error instanceof Error ? (error.stack ?? String(error)) : String(error)]
+/** An error for people: what happened, then what is safe and what to do, and what to report if headrace did not foresee it. */
+export function explain({ code, message, hint, cause }: HeadraceError): string[] {
+  return [
+    `${strong(code)}: ${message}`,
+    ...(hint === undefined ? [] : [`  ${hint}`]),
+    ...(code === 'INTERNAL' && cause instanceof Error ? [withoutQueries(cause.stack ?? '')] : []),
+  ]
 }

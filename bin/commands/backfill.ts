@@ -1,23 +1,22 @@
 import { Registry } from 'prom-client'
 import { type BackfillResult, nothingArrived, backfill as runBackfill } from '../../lib/backfill.ts'
-import { parseWindow, windowText } from '../../lib/chunk.ts'
-import { type Config, resolveClients } from '../../lib/config.ts'
-import { createLog, type Pipeline } from '../../lib/index.ts'
+import { parseWindow, type Window, windowText } from '../../lib/chunk.ts'
+import { type Config, findPipeline, resolveClients } from '../../lib/config.ts'
+import { createLog, OPTIONS, type Pipeline, type WarningName } from '../../lib/index.ts'
 import type { Restatement, RunTotals, StateTotals } from '../../lib/ledger/ledger.ts'
-import { CHUNK_STATES } from '../../lib/ledger/states.ts'
+import { CHUNK_STATES, PROBLEM_STATES } from '../../lib/ledger/states.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { serveMetrics } from '../../lib/server/metrics.ts'
-import { columns, count, duration, output } from '../output.ts'
+import { columns, count, duration, output, plural } from '../output.ts'
 import { Progress } from '../progress.ts'
-import { onePipeline, withConfig } from './context.ts'
+import { withConfig } from './context.ts'
 import { type PlanOptions, plan } from './plan.ts'
-import { problemLines } from './status.ts'
+import { ALL, problemLines } from './status.ts'
 
 /** What `headrace backfill` takes. */
 export interface BackfillOptions extends PlanOptions {
   readonly concurrency?: number
   readonly dryRun?: boolean
-  readonly force?: boolean
   readonly metricsPort?: number
   readonly logLevel: LogLevel
 }
@@ -33,14 +32,23 @@ export async function backfill(options: BackfillOptions): Promise<void> {
   }
   const window = parseWindow(options.from, options.to)
   const control = listenToSignals()
-  await withConfig(options.config, async loaded => {
+  const read = async (loaded: Config): Promise<void> => {
     const config = withConcurrency(loaded, options.concurrency)
-    const pipeline = onePipeline(config, options.pipeline)
+    const pipeline = findPipeline(config, options.pipeline)
     const clients = await resolveClients(config, options.clients, control.stop)
     control.drainMs = config.settings.drainSeconds * 1_000
     const registry = new Registry()
     const metrics = options.metricsPort === undefined ? undefined : await serveMetrics(registry, options.metricsPort)
-    const progress = new Progress(process.stderr.isTTY && !options.json)
+    if (metrics !== undefined) output.note(`metrics at http://localhost:${metrics.port}/metrics`)
+    // A log on the terminal and a bar would write over each other.
+    const progress = new Progress(process.stderr.isTTY && !options.json && options.logLevel === 'silent')
+    const { drainSeconds } = config.settings
+    control.stop.addEventListener('abort', () =>
+      progress.say(`stopping: what is under way is finished first, within ${drainSeconds} s; a second signal gives it up`),
+    )
+    control.abort.addEventListener('abort', () => progress.say('giving up what is under way; a third signal leaves at once'))
+    // However it ends, the terminal gets its cursor back.
+    process.once('exit', () => progress.stop())
     const started = performance.now()
     try {
       const result = await runBackfill(
@@ -51,34 +59,36 @@ export async function backfill(options: BackfillOptions): Promise<void> {
       progress.stop()
       process.exitCode = result.exitCode
       await account(config, pipeline, result, {
-        window: windowText(window),
+        window,
         clients: clients.length,
-        progress,
-        started,
-        json: options.json,
+        warnings: Object.fromEntries(progress.warnings),
+        seconds: (performance.now() - started) / 1_000,
+        json: options.json === true,
       })
     } finally {
       progress.stop()
       await metrics?.close()
     }
-  })
+  }
+  await withConfig(options.config, read, control.stop)
 }
 
 function withConcurrency(config: Config, concurrency: number | undefined): Config {
   return concurrency === undefined ? config : { ...config, settings: { ...config.settings, concurrency } }
 }
 
-/** The first signal stops the claiming of chunks, the second (or the end of patience) gives up those under way. */
+/**
+ * The first signal stops the claiming of chunks, the second (or the end of patience) gives up those under way, and the third does not wait
+ * even for that: whoever is killed loses nothing but time.
+ */
 function listenToSignals(): { readonly stop: AbortSignal; readonly abort: AbortSignal; drainMs: number } {
   const stop = new AbortController()
   const abort = new AbortController()
-  const control = { stop: stop.signal, abort: abort.signal, drainMs: 0 }
+  const control = { stop: stop.signal, abort: abort.signal, drainMs: OPTIONS.drainSeconds.default * 1_000 }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (stop.signal.aborted) {
-        abort.abort()
-        return
-      }
+      if (abort.signal.aborted) process.exit(1)
+      if (stop.signal.aborted) abort.abort()
       stop.abort()
       setTimeout(() => abort.abort(), control.drainMs).unref()
     })
@@ -87,24 +97,26 @@ function listenToSignals(): { readonly stop: AbortSignal; readonly abort: AbortS
 }
 
 interface Account {
-  readonly window: string
+  readonly window: Window
   readonly clients: number
-  readonly progress: Progress
-  readonly started: number
-  readonly json: boolean | undefined
+  /** How often which warning was given. */
+  readonly warnings: Readonly<Partial<Record<WarningName, number>>>
+  readonly seconds: number
+  readonly json: boolean
 }
 
 /** The closing account: where every record went, and what waits for somebody. */
 async function account(config: Config, pipeline: Pipeline, result: BackfillResult, asked: Account): Promise<void> {
   const { run, totals, exitCode } = result
-  const problems = await config.ledger.problems(pipeline.name, run.id, LISTED)
-  const restatements = totals.restatedDays === 0 ? [] : await config.ledger.restatements(pipeline.name, LISTED)
-  const seconds = (performance.now() - asked.started) / 1_000
-  const warnings = Object.fromEntries(asked.progress.warnings)
-  if (asked.json) {
+  const { window, clients, warnings, seconds, json } = asked
+  const problems = await config.ledger.problems(pipeline.name, run.id, json ? ALL : LISTED)
+  const restatements = await config.ledger.restatements(pipeline.name, Math.min(totals.restatedDays, LISTED))
+  if (json) {
     output.json({
       command: 'backfill',
       pipeline: pipeline.name,
+      ...window,
+      clients,
       run: run.id,
       resumed: run.resumed,
       exitCode,
@@ -115,14 +127,16 @@ async function account(config: Config, pipeline: Pipeline, result: BackfillResul
     })
     return
   }
-  output.line(`${pipeline.name}, ${asked.window}, ${asked.clients} clients, ${duration(seconds)}`)
+  output.line(`${pipeline.name}, ${windowText(window)}, ${plural(clients, 'client')}, ${duration(seconds)}`)
   output.line()
   for (const line of columns(accountRows(totals))) output.line(line)
-  output.line()
-  for (const sentence of sentences(totals, pipeline, warnings)) output.line(sentence)
-  for (const restatement of restatements) output.line(`  ${restated(restatement)}`)
+  const remarks = [...sentences(totals, pipeline, warnings), ...restatements.map(restated)]
+  if (exitCode === 130) remarks.push('Interrupted after a clean drain; the same command goes on from here.')
+  if (remarks.length > 0) output.line()
+  for (const remark of remarks) output.line(remark)
   for (const problem of problems) for (const line of problemLines(problem)) output.line(line)
-  if (exitCode === 130) output.line('Interrupted after a clean drain; the same command goes on from here.')
+  const more = PROBLEM_STATES.reduce((sum, state) => sum + (totals.states[state]?.chunks ?? 0), 0) - problems.length
+  if (more > 0) output.line(`\nand ${plural(more, 'chunk')} more; headrace status lists them`)
 }
 
 function restated({ client, day, rowsBefore, rowsAfter, added, removed, totalsBefore, totalsAfter }: Restatement): string {
@@ -130,7 +144,7 @@ function restated({ client, day, rowsBefore, rowsAfter, added, removed, totalsBe
     .filter(([column, after]) => totalsBefore[column] !== after)
     .map(([column, after]) => `${column} ${totalsBefore[column]} -> ${after}`)
   const rows = rowsBefore === rowsAfter ? `${count(rowsAfter)} rows` : `${count(rowsBefore)} -> ${count(rowsAfter)} rows`
-  return [`${client}, ${day}: ${rows}`, `${count(added)} new, ${count(removed)} gone`, ...moved].join('; ')
+  return [`  ${client}, ${day}: ${rows}`, `${count(added)} new, ${count(removed)} gone`, ...moved].join('; ')
 }
 
 const HEADING = ['', 'chunks', 'extracted', 'staged', 'rejected', 'deduplicated', 'inserted', 'deleted']
@@ -151,13 +165,15 @@ function accountRows({ states }: RunTotals): (string | number)[][] {
   return rows.length > 1 ? [HEADING, ...rows, total] : [HEADING, ...rows]
 }
 
-function* sentences(totals: RunTotals, pipeline: Pipeline, warnings: Readonly<Record<string, number>>): Generator<string> {
-  const { published, unchanged } = totals.states
-  if (published === undefined && unchanged !== undefined) yield 'Nothing was written: the table already holds what the API says.'
+function* sentences(totals: RunTotals, pipeline: Pipeline, warnings: Account['warnings']): Generator<string> {
+  const { states, emptyChunks, restatedDays } = totals
+  if (Object.keys(states).length === 0) yield 'There was nothing to do: every day is published.'
+  if (states.published === undefined && states.unchanged !== undefined)
+    yield 'Nothing was written: the table already holds what the API says.'
   if (nothingArrived(totals, pipeline)) {
     yield "Not one record arrived from any chunk. If that is right, say so with `empty: 'allow'` in the checks of the pipeline."
-  } else if (totals.emptyChunks > 0) yield `${count(totals.emptyChunks)} chunks hold no rows.`
-  if (totals.restatedDays > 0) yield `${count(totals.restatedDays)} published days had other numbers than before.`
+  } else if (emptyChunks > 0) yield `${plural(emptyChunks, 'chunk')} without a row.`
+  if (restatedDays > 0) yield `${plural(restatedDays, 'published day')} with other numbers than before.`
   const named = Object.entries(warnings).map(([name, number]) => `${name} ${count(number)}`)
   if (named.length > 0) yield `Warnings: ${named.join(', ')}.`
 }

@@ -1,5 +1,5 @@
 import { resolveClients } from '../../lib/config.ts'
-import { columns, output } from '../output.ts'
+import { columns, output, plural } from '../output.ts'
 import { patientCall, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
 
@@ -17,7 +17,7 @@ export async function check({ config: file, json }: CommonOptions): Promise<void
       output.json({ command: 'check', clients: clients.length, warehouse: config.warehouse.name, tables })
       return
     }
-    output.line(`${clients.length} clients, warehouse ${config.warehouse.name}`)
+    output.line(`${plural(clients.length, 'client')}, warehouse ${config.warehouse.name}`)
     output.line()
     for (const line of columns([
       ['pipeline', 'table', 'state'],

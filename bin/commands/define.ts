@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { OPTIONS } from '../../lib/index.ts'
 import { backfill } from './backfill.ts'
 import { common, list, wholeNumber } from './options.ts'
 
@@ -15,10 +16,14 @@ export function chunkOptions(command: Command): Command {
 /** Turns a command into a backfill: `headrace backfill` and `headrace-backfill` are the same. */
 export function backfillCommand(command: Command): Command {
   return chunkOptions(command)
-    .option('--concurrency <n>', 'chunks read at the same time', wholeNumber(1))
+    .option('--concurrency <n>', 'chunks read at the same time', wholeNumber(1, OPTIONS.concurrency.max))
     .option('--dry-run', 'show what would be read, and read nothing')
     .option('--force', 'publish what the API says now: no comparison with what is there, no guard on volume or emptiness')
-    .option('--metrics-port <n>', 'serve Prometheus metrics on this port while it runs', wholeNumber(0))
+    .option(
+      '--metrics-port <n>',
+      'serve Prometheus metrics on this port while it runs; 0 takes any that is free',
+      wholeNumber(0, 65_535),
+    )
     .addOption(
       new Option('--log-level <level>', 'structured log on standard error')
         .choices(['silent', 'error', 'warn', 'info', 'debug'])

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { count } from '../output.ts'
 
 /** What every command takes. */
 export interface CommonOptions {
@@ -17,21 +18,22 @@ export function common(command: Command): Command {
     .option('--json', 'one JSON document on standard output, for machines')
 }
 
-/** A whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+/** A whole number within bounds. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
   return text => {
     const number = Number(text)
-    if (!Number.isInteger(number) || number < least) throw new InvalidArgumentError(`not a whole number of at least ${least}`)
+    if (text.trim() === '' || !Number.isInteger(number) || number < least || number > most) {
+      throw new InvalidArgumentError(`It must be a whole number from ${count(least)} to ${count(most)}.`)
+    }
     return number
   }
 }
 
-/** Names separated by commas. */
+/** Names separated by commas; one that holds a comma stands in double quotes, as in CSV. */
 export function list(text: string): string[] {
-  const names = text
-    .split(',')
-    .map(name => name.trim())
+  const names = [...text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(?:,|$)/g)]
+    .map(([, quoted, bare = '']) => quoted?.replaceAll('""', '"') ?? bare.trim())
     .filter(name => name !== '')
-  if (names.length === 0) throw new InvalidArgumentError('no names')
+  if (names.length === 0) throw new InvalidArgumentError('It names nobody.')
   return names
 }

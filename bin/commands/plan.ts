@@ -1,8 +1,10 @@
-import { parseWindow, windowText } from '../../lib/chunk.ts'
-import { resolveClients } from '../../lib/config.ts'
-import { type PlannedChunk, planBackfill } from '../../lib/plan.ts'
-import { columns, count, output } from '../output.ts'
-import { onePipeline, patientCall, withConfig } from './context.ts'
+import { type Chunk, parseWindow, windowText } from '../../lib/chunk.ts'
+import { compilePipeline } from '../../lib/compile.ts'
+import { findPipeline, resolveClients } from '../../lib/config.ts'
+import type { LedgerReader, Run } from '../../lib/ledger/ledger.ts'
+import { type PlannedChunk, planBackfill, requestOf, withReasons } from '../../lib/plan.ts'
+import { columns, count, minute, output, plural } from '../output.ts'
+import { patientCall, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
 
 /** What `plan` and `backfill` have in common. */
@@ -12,6 +14,7 @@ export interface PlanOptions extends CommonOptions {
   readonly to: string
   readonly clients?: readonly string[]
   readonly missing?: boolean
+  readonly force?: boolean
 }
 
 /** Chunks listed by name; beyond it they are only counted. */
@@ -27,10 +30,14 @@ const WHY: Readonly<Record<PlannedChunk['why'], string>> = {
 export async function plan(options: PlanOptions): Promise<void> {
   const window = parseWindow(options.from, options.to)
   await withConfig(options.config, async config => {
-    const pipeline = onePipeline(config, options.pipeline)
+    const pipeline = findPipeline(config, options.pipeline)
     const clients = await resolveClients(config, options.clients, patientCall.signal)
-    const request = { window, clients, missing: options.missing === true }
-    const due = await Array.fromAsync(planBackfill(pipeline, request, config.ledger))
+    const { ledger, warehouse } = config
+    const compiled = compilePipeline(pipeline, warehouse)
+    const wanted = { window, clients, force: options.force === true, missing: options.missing === true }
+    const open = await ledger.openRun(requestOf(compiled, wanted))
+    const chunks = open === undefined ? planBackfill(pipeline, wanted, ledger) : leftOf(open, ledger)
+    const due = await Array.fromAsync(withReasons(chunks, ledger))
     const reasons = Map.groupBy(due, ({ why }) => why)
     if (options.json) {
       output.json({
@@ -38,11 +45,15 @@ export async function plan(options: PlanOptions): Promise<void> {
         pipeline: pipeline.name,
         ...window,
         clients: clients.length,
+        takesUp: open?.id ?? null,
         chunks: due.map(({ chunk, why }) => ({ client: chunk.client, ...chunk.window, why })),
       })
       return
     }
-    output.line(`${pipeline.name}, ${windowText(window)}, ${clients.length} clients: ${count(due.length)} chunks are due`)
+    output.line(
+      `${pipeline.name}, ${windowText(window)}, ${plural(clients.length, 'client')}: ${plural(due.length, 'chunk')} due`,
+    )
+    if (open !== undefined) output.line(`  what is left of the run of ${minute(open.startedAt)}, which is taken up`)
     for (const [why, chunks] of reasons) output.line(`  ${count(chunks.length)} ${WHY[why]}`)
     if (due.length === 0) return
     output.line()
@@ -50,4 +61,8 @@ export async function plan(options: PlanOptions): Promise<void> {
     for (const line of columns([['client', 'days', 'why'], ...listed])) output.line(line)
     if (due.length > LISTED) output.line(`and ${count(due.length - LISTED)} more (--json lists them all)`)
   })
+}
+
+async function* leftOf({ id }: Run, ledger: LedgerReader): AsyncGenerator<Chunk> {
+  for (const { chunk } of await ledger.chunksLeft(id)) yield chunk
 }

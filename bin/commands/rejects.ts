@@ -1,6 +1,6 @@
 import { parseWindow } from '../../lib/chunk.ts'
 import type { StoredReject } from '../../lib/warehouse/warehouse.ts'
-import { columns, output } from '../output.ts'
+import { columns, output, plural } from '../output.ts'
 import { chosenPipelines, patientCall, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
 
@@ -33,7 +33,7 @@ export async function rejects(options: RejectsOptions): Promise<void> {
       output.line(
         list.length === 0
           ? `${pipeline}: no rejects`
-          : `${pipeline}: ${list.length === options.limit ? 'the newest ' : ''}${list.length} rejects`,
+          : `${pipeline}: ${list.length === options.limit ? 'the newest ' : ''}${plural(list.length, 'reject')}`,
       )
       if (list.length === 0) continue
       const groups = Map.groupBy(list, ({ rule, column }) => `${column ?? 'record'} ${rule}`)
@@ -42,18 +42,24 @@ export async function rejects(options: RejectsOptions): Promise<void> {
         ['column', 'rule', 'rejects', 'for example'],
         ...[...groups.values()].map(group => {
           const [first] = group as [StoredReject]
-          return [first.column ?? '(record)', first.rule, group.length, `${first.value ?? 'nothing'} ${first.reason}`]
+          return [first.column ?? '(record)', first.rule, group.length, sentence(first)]
         }),
       ])) {
         output.line(line)
       }
-      for (const { client, day, column, value, reason, record, held } of list) {
+      for (const reject of list) {
+        const { client, day, record, held } = reject
         output.line()
-        output.line(
-          `${client}, ${day}${held ? ', chunk held' : ''}: ${column === null ? 'record' : `column ${column} ${value ?? 'nothing'}`} ${reason}`,
-        )
+        output.line(`${client}, ${day}${held ? ', chunk held' : ''}: ${sentence(reject)}`)
         output.line(`  ${record.length > 500 ? `${record.slice(0, 500)}…` : record}`)
       }
     }
   })
+}
+
+/** What is wrong with a record, with its subject. */
+function sentence({ column, rule, value, reason }: StoredReject): string {
+  if (rule === 'key') return `key ${value}: ${reason}`
+  if (column === null) return `record ${reason}`
+  return rule === 'required' ? `column ${column} ${reason}` : `column ${column} ${value ?? 'nothing'} ${reason}`
 }

@@ -1,11 +1,15 @@
 import { windowText } from '../../lib/chunk.ts'
 import { type Coverage, coverage } from '../../lib/coverage.ts'
 import type { ChunkRecord } from '../../lib/ledger/ledger.ts'
-import { columns, output } from '../output.ts'
+import { columns, output, plural } from '../output.ts'
 import { chosenPipelines, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
 
+/** Problems listed; beyond it they are only counted. */
 const LISTED = 20
+
+/** More than anybody has. */
+export const ALL = 1_000_000
 
 /** `headrace status`: through which day the data of each client is complete, its gaps, and what waits for somebody. */
 export async function status(
@@ -18,8 +22,8 @@ export async function status(
         pipeline: name,
         lastFinished: (await config.ledger.lastFinished(name)) ?? null,
         clients: await Array.fromAsync(coverage(config.ledger, name, options.clients)),
-        problems: await config.ledger.problems(name, undefined, LISTED),
-        restatements: await config.ledger.restatements(name, LISTED),
+        problems: await config.ledger.problems(name, undefined, ALL),
+        restatements: options.json ? await config.ledger.restatements(name, LISTED) : [],
       })
     }
     if (options.json) {
@@ -28,20 +32,19 @@ export async function status(
     }
     for (const [index, { pipeline, lastFinished, clients, problems }] of found.entries()) {
       if (index > 0) output.line()
-      output.line(
-        `${pipeline}: ${lastFinished === null ? 'no run has finished yet' : `last run finished ${instant(lastFinished)}`}`,
-      )
-      output.line()
-      for (const line of columns([
-        ['client', 'complete through', 'from', 'to', 'days', 'rows', 'empty days', 'gaps'],
-        ...clients.map(coverageRow),
-      ])) {
-        output.line(line)
+      const finished = lastFinished === null ? 'no run has finished yet' : `last run finished ${instant(lastFinished)}`
+      output.line(`${pipeline}: ${finished}`)
+      if (clients.length > 0) {
+        output.line()
+        for (const line of columns([COVERAGE, ...clients.map(coverageRow)])) output.line(line)
       }
-      for (const problem of problems) for (const line of problemLines(problem)) output.line(line)
+      for (const problem of problems.slice(0, LISTED)) for (const line of problemLines(problem)) output.line(line)
+      if (problems.length > LISTED) output.line(`and ${plural(problems.length - LISTED, 'chunk')} more (--json lists them all)`)
     }
   })
 }
+
+const COVERAGE = ['client', 'complete through', 'from', 'to', 'days', 'rows', 'empty days', 'gaps']
 
 function coverageRow({ client, completeThrough, first, last, days, rows, emptyDays, gaps }: Coverage): (string | number)[] {
   const shown = gaps.slice(0, 3).map(windowText).join(', ')
