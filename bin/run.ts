@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { asHeadraceError, ConfigError, type HeadraceError, TransientError } from '../lib/errors.ts'
 import { VERSION } from '../lib/version.ts'
+import { keepMemoryFlat } from './memory.ts'
 import { explain, output } from './output.ts'
 
 /** How each kind of error ends a command. The numbers are a contract with whoever calls headrace; see `docs/cli.md`. */
@@ -27,6 +28,7 @@ export function createProgram(name: string, description: string): Command {
 /** Runs a program to its end: prints what went wrong, and ends the process with the code that says so. */
 export async function run(program: Command): Promise<void> {
   silenceExperimentalWarnings()
+  keepMemoryFlat()
   const lost = listenToStreams()
   let code = 0
   try {

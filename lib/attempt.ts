@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import { Bytes } from './bytes.ts'
 import { type Chunk, chunkText, daysOf } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import type { PageRequest } from './connector.ts'
@@ -165,6 +166,7 @@ export class Attempt {
       encodeRow,
       summary: this.#summary,
       keys: pipeline.table.key.length === 0 ? undefined : new KeyTable(options.keysPerChunk),
+      scratch: new Bytes(),
     }
   }
 
@@ -184,7 +186,8 @@ export class Attempt {
   }
 
   /** Closes the staging area; the chunk is complete. */
-  async seal({ staging, keys }: AttemptTarget): Promise<StagedAttempt> {
+  async seal({ staging, keys, scratch }: AttemptTarget): Promise<StagedAttempt> {
+    scratch.release()
     const bytes = await staging.seal()
     this.#tally.bytes = bytes
     this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, bytes)

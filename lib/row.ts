@@ -35,7 +35,7 @@ export interface MappedPage {
  */
 export type EncodeRow = (row: AnyRow, pieces: string[]) => void
 
-/** The rows of one day within a page, as bytes. */
+/** The rows of one day within a page, as bytes that are overwritten when the next page is encoded. */
 export interface Segment {
   readonly day: string
   readonly bytes: Buffer
@@ -51,7 +51,10 @@ export interface EncodedPage {
   readonly deduplicated: number
 }
 
-/** What leaves the batch step: up to 5,000 rows of one partition, the unit of writing; or what a page lost. */
+/**
+ * What leaves the batch step: up to 5,000 rows of one partition, the unit of writing, as bytes that are overwritten when the next batch is
+ * asked for; or what a page lost.
+ */
 export type Batch =
   | { readonly day: string; readonly rows: number; readonly bytes: Buffer }
   | { readonly rejects: readonly Reject[]; readonly deduplicated: number }

@@ -14,7 +14,7 @@ const paging = {
   headers,
   query: { account: '{client}', from: '{from}', to: '{to}' },
   records: 'data',
-  pages: pageToken({ param: 'page_token', next: 'next_page_token', size: { param: 'page_size', records: 10_000 } }),
+  pages: pageToken({ param: 'page_token', next: 'next_page_token', size: { param: 'page_size', records: 1_000 } }),
   tokenExpired: { status: 410, body: 'PAGE_TOKEN_EXPIRED' },
 }
 

@@ -8,7 +8,9 @@ import { hintedWait, Retryable } from './retry.ts'
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 /** What an answer means: JSON, or the error to throw; `Retryable` where the same request may succeed. */
-export function interpret(url: URL, asked: JsonRequest, { status, headers, body }: Answer, now: HttpContext['now']): JsonAnswer {
+export function interpret(url: URL, asked: JsonRequest, answer: Answer, now: HttpContext['now']): JsonAnswer {
+  const { status, headers } = answer
+  const body = answer.body.slice()
   const where = `${safeUrl(url)} answered ${status}`
   const start = (): string => excerpt(body, headers, url, asked)
   if (asked.tokenExpired?.(status, body.toString('utf8', 0, 2_000))) {

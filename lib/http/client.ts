@@ -1,7 +1,7 @@
 import { Agent, type Dispatcher } from 'undici'
 import { ConfigError, type HeadraceError, TransientError } from '../errors.ts'
 import { interpret } from './answer.ts'
-import { exchange } from './exchange.ts'
+import { type Answer, exchange } from './exchange.ts'
 import { safeUrl } from './redact.ts'
 import { type Backoff, backoff, Retryable } from './retry.ts'
 
@@ -38,6 +38,11 @@ export interface JsonRequest {
 /** HTTP for connectors: JSON in, JSON out; retries, deadlines and accounting are not the connector's business. */
 export interface Http {
   json(url: string | URL, request?: JsonRequest): Promise<JsonAnswer>
+  /**
+   * Asks now for what is wanted later: what is returned gives the answer. Until it is called the answer is kept as it came, because objects
+   * that wait outlive a garbage collection and bytes do not. A failure is told, or tried again, when it is called.
+   */
+  ahead(url: string | URL, request?: JsonRequest): () => Promise<JsonAnswer>
   /** What was asked so far. */
   readonly usage: Readonly<HttpUsage>
 }
@@ -85,14 +90,25 @@ export function createDispatcher(): Agent {
 export function createHttp(context: HttpContext): Http {
   const usage: HttpUsage = { requests: 0, retries: 0, bytes: 0, waitedMs: 0 }
 
-  async function json(address: string | URL, asked: JsonRequest = {}): Promise<JsonAnswer> {
-    const { options, signal } = context
+  function ahead(address: string | URL, asked: JsonRequest = {}): () => Promise<JsonAnswer> {
     const url = absolute(address)
-    for (let attempt = 1; ; attempt++) {
-      signal.throwIfAborted()
-      if (attempt > 1) usage.retries++
+    const first = exchange(url, asked, context, usage)
+    // Its error belongs to whoever asks for the answer; until then it must not count as unhandled.
+    first.catch(() => undefined)
+    return () => answerTo(url, asked, first)
+  }
+
+  async function answerTo(url: URL, asked: JsonRequest, first: Promise<Answer>): Promise<JsonAnswer> {
+    const { options, signal } = context
+    for (let attempt = 1, answering = first; ; attempt++) {
       try {
-        return interpret(url, asked, await exchange(url, asked, context, usage), context.now)
+        const answer = await answering
+        signal.throwIfAborted()
+        try {
+          return interpret(url, asked, answer, context.now)
+        } finally {
+          answer.body.release()
+        }
       } catch (thrown) {
         signal.throwIfAborted()
         if (!(thrown instanceof Retryable)) throw thrown
@@ -101,10 +117,12 @@ export function createHttp(context: HttpContext): Http {
         await context.sleep(waitMs, signal)
         usage.waitedMs += waitMs
       }
+      usage.retries++
+      answering = exchange(url, asked, context, usage)
     }
   }
 
-  return { json, usage }
+  return { json: async (url, asked) => ahead(url, asked)(), ahead, usage }
 }
 
 /** How long to wait before the next try. The hint of the server comes first, and jitter on top of it, never below. */

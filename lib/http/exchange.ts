@@ -1,4 +1,5 @@
 import { type Dispatcher, errors, request } from 'undici'
+import { Bytes } from '../bytes.ts'
 import { ConfigError, DataError, HeadraceError, TransientError } from '../errors.ts'
 import type { HttpContext, HttpUsage, JsonAnswer, JsonRequest } from './client.ts'
 import { safeUrl } from './redact.ts'
@@ -8,12 +9,14 @@ import { Retryable } from './retry.ts'
 export interface Answer {
   readonly status: number
   readonly headers: JsonAnswer['headers']
-  readonly body: Buffer
+  /** To be released once it is understood. */
+  readonly body: Bytes
 }
 
 /** One try: a request and its whole answer, within the deadline. */
 export async function exchange(url: URL, asked: JsonRequest, context: HttpContext, usage: HttpUsage): Promise<Answer> {
   const { signal, options, onRequest } = context
+  signal.throwIfAborted()
   const started = performance.now()
   const stopper = new AbortController()
   const stopped = new Promise<never>((_, reject) => {
@@ -84,22 +87,24 @@ async function send(
   }
 }
 
-async function wholeBody(body: Dispatcher.ResponseData['body'], url: URL, limit: number, usage: HttpUsage): Promise<Buffer> {
-  const blocks: Buffer[] = []
-  let bytes = 0
-  for await (const block of body as AsyncIterable<Buffer>) {
-    bytes += block.length
-    usage.bytes += block.length
-    if (bytes > limit) {
-      throw new DataError('BODY_TOO_LARGE', {
-        message: `${safeUrl(url)}: one answer is larger than ${Math.round(limit / 2 ** 20)} MiB`,
-        hint: 'Nothing of this chunk was published. Ask the API for smaller pages, or use shorter windows.',
-      })
+async function wholeBody(answer: Dispatcher.ResponseData['body'], url: URL, limit: number, usage: HttpUsage): Promise<Bytes> {
+  const body = new Bytes()
+  try {
+    for await (const block of answer as AsyncIterable<Buffer>) {
+      usage.bytes += block.length
+      if (body.length + block.length > limit) {
+        throw new DataError('BODY_TOO_LARGE', {
+          message: `${safeUrl(url)}: one answer is larger than ${Math.round(limit / 2 ** 20)} MiB`,
+          hint: 'Nothing of this chunk was published. Ask the API for smaller pages, or use shorter windows.',
+        })
+      }
+      body.append(block)
     }
-    blocks.push(block)
+    return body
+  } catch (error) {
+    body.release()
+    throw error
   }
-  const [first] = blocks
-  return blocks.length === 1 && first !== undefined ? first : Buffer.concat(blocks, bytes)
 }
 
 function reasonOf(error: unknown): string {

@@ -1,3 +1,4 @@
+import { Bytes } from '../bytes.ts'
 import type { Batch, EncodedPage, Segment } from '../row.ts'
 
 /** Rows of one batch at most: the unit of writing. */
@@ -9,7 +10,7 @@ const HELD_ROWS = 4 * BATCH_ROWS
 /** What is held back of one partition. */
 interface Open {
   rows: number
-  readonly parts: Buffer[]
+  readonly bytes: Bytes
 }
 
 /**
@@ -19,32 +20,31 @@ interface Open {
 export async function* batch(pages: AsyncIterable<EncodedPage>, size = BATCH_ROWS): AsyncGenerator<Batch> {
   const open = new Map<string, Open>()
   let held = 0
-  const close = (day: string): Batch => {
-    const { rows, parts } = open.get(day) as Open
+  function* close(day: string): Generator<Batch> {
+    const { rows, bytes } = open.get(day) as Open
     open.delete(day)
     held -= rows
-    return { day, rows, bytes: parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts) }
+    yield { day, rows, bytes: bytes.slice() }
+    bytes.release()
   }
 
   for await (const { segments, rejects, deduplicated } of pages) {
     if (rejects.length > 0 || deduplicated > 0) yield { rejects, deduplicated }
     for (const segment of segments) {
       for (let from = 0; from < segment.ends.length; ) {
-        const group = open.get(segment.day) ?? { rows: 0, parts: [] }
+        const group = open.get(segment.day) ?? { rows: 0, bytes: new Bytes() }
         open.set(segment.day, group)
         const to = Math.min(segment.ends.length, from + size - group.rows)
-        const part = slice(segment, from, to)
-        // The rest of a page that is split is copied: kept as it is, a few rows would hold the memory of them all.
-        group.parts.push(from > 0 && to === segment.ends.length ? Buffer.from(part) : part)
+        group.bytes.append(slice(segment, from, to))
         group.rows += to - from
         held += to - from
         from = to
-        if (group.rows >= size) yield close(segment.day)
-        else if (held >= HELD_ROWS) yield close(fullest(open))
+        if (group.rows >= size) yield* close(segment.day)
+        else if (held >= HELD_ROWS) yield* close(fullest(open))
       }
     }
   }
-  for (const day of [...open.keys()]) yield close(day)
+  for (const day of [...open.keys()]) yield* close(day)
 }
 
 /** The bytes of some rows of a segment. */

@@ -1,3 +1,4 @@
+import type { Bytes } from '../bytes.ts'
 import { type KeyTable, rowHash } from '../fingerprint.ts'
 import { type AnyRow, type EncodedPage, type EncodeRow, type MappedPage, type Reject, type Segment, valueText } from '../row.ts'
 import type { ChunkSummary } from '../summary.ts'
@@ -10,6 +11,8 @@ export interface EncodeTarget {
   readonly summary: ChunkSummary
   /** Keys seen so far; absent for a table without a key. */
   readonly keys: KeyTable | undefined
+  /** Where pages become bytes, one after the other in the same place. */
+  readonly scratch: Bytes
 }
 
 /**
@@ -21,8 +24,7 @@ export function encodePage(page: MappedPage, target: EncodeTarget): EncodedPage 
   const segments: Segment[] = []
   const conflicts: Reject[] = []
   let deduplicated = 0
-  for (const group of byDay(page, target.table.partitionBy)) {
-    const encoded = encodeRows(group.rows, target.encodeRow)
+  for (const [group, encoded] of encodeDays(byDay(page, target.table.partitionBy), target)) {
     const dropped = admit(group, encoded, target)
     for (const [index, seen] of dropped) {
       if (seen === 'same') deduplicated++
@@ -68,23 +70,26 @@ interface Encoded {
 /** Rows joined and converted at a time: long strings cost more per character than short ones, short writes more per write. */
 const GROUP = 100
 
-function encodeRows(rows: readonly AnyRow[], encodeRow: EncodeRow): Encoded {
+/** All days are written before any of them is looked at: more bytes may move those that are there. */
+function encodeDays(groups: readonly DayRows[], { encodeRow, scratch }: EncodeTarget): (readonly [DayRows, Encoded])[] {
+  scratch.length = 0
+  const places = groups.map(group => {
+    const start = scratch.length
+    return { group, start, ...encodeRows(group.rows, encodeRow, scratch), end: scratch.length }
+  })
+  return places.map(({ group, start, end, ...rest }) => [group, { bytes: scratch.slice(start, end), ...rest }])
+}
+
+function encodeRows(rows: readonly AnyRow[], encodeRow: EncodeRow, scratch: Bytes): Omit<Encoded, 'bytes'> {
   const ends = new Uint32Array(rows.length)
   const keyEnds = new Uint32Array(rows.length)
-  let bytes = Buffer.alloc(0)
   let end = 0
   for (let first = 0; first < rows.length; first += GROUP) {
     const last = Math.min(first + GROUP, rows.length)
     const pieces: string[] = []
     for (let index = first; index < last; index++) encodeRow(rows[index] as AnyRow, pieces)
     const text = pieces.join('')
-    // A UTF-16 code unit is three bytes at most. The first group tells how much the others will need.
-    if (bytes.length - end < 3 * text.length) {
-      const larger = Buffer.allocUnsafeSlow(end + 3 * text.length + Math.ceil((1.2 * text.length * (rows.length - last)) / GROUP))
-      bytes.copy(larger, 0, 0, end)
-      bytes = larger
-    }
-    const ascii = bytes.write(text, end, 'utf8') === text.length
+    const ascii = scratch.write(text) === text.length
     const length = ascii ? (piece: string): number => piece.length : Buffer.byteLength
     for (let index = first, piece = 0; index < last; index++) {
       end += length(pieces[piece++] as string)
@@ -93,7 +98,7 @@ function encodeRows(rows: readonly AnyRow[], encodeRow: EncodeRow): Encoded {
       ends[index] = end
     }
   }
-  return { bytes: bytes.subarray(0, end), ends, keyEnds }
+  return { ends, keyEnds }
 }
 
 /** Hashes every row into the fingerprint of its day and, if the table has a key, finds the rows that are there already. */

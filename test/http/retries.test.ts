@@ -161,3 +161,35 @@ t.test('an aborted client asks for nothing', async t => {
   t.equal(server.received.length, 0)
   t.equal(client.http.usage.requests, 0)
 })
+
+t.test('what is asked for ahead is sent at once, and its answer or its failure comes when it is wanted', async t => {
+  const { server, client } = await setup(t, [{ body: 1 }, { status: 503 }, { body: 3 }, { status: 403, body: 'no' }])
+  const [first, second] = [client.http.ahead(server.url), client.http.ahead(server.url)]
+  await server.arrived(2)
+  t.same(client.waits, [])
+  t.same((await first()).body, 1)
+  t.same((await second()).body, 3, 'it was tried again')
+  t.equal(client.waits.length, 1)
+  const refused = client.http.ahead(server.url)
+  await server.arrived(4)
+  await t.rejects(refused(), { code: 'API_REFUSED' })
+})
+
+t.test('answers that wait for their turn are not written over', async t => {
+  const bodies = Array.from({ length: 40 }, (_, index) => ({ text: `${index} `.repeat(index * 300) }))
+  const { server, client } = await setup(
+    t,
+    bodies.map(body => ({ body })),
+  )
+  for (let round = 0; round < bodies.length; round += 10) {
+    const waiting = Array.from({ length: 10 }, () => client.http.ahead(server.url))
+    const texts = await Promise.all(waiting.map(async answer => JSON.stringify((await answer()).body)))
+    t.same(
+      texts.sort(),
+      bodies
+        .slice(round, round + 10)
+        .map(body => JSON.stringify(body))
+        .sort(),
+    )
+  }
+})

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { Bytes } from '../../lib/bytes.ts'
 import { KeyTable } from '../../lib/fingerprint.ts'
 import type { AnyRow, EncodedPage, MappedPage } from '../../lib/row.ts'
 import { type EncodeTarget, encodePage } from '../../lib/steps/encode.ts'
@@ -14,7 +15,7 @@ const DAYS = ['2026-01-01', '2026-01-02', '2026-01-03']
 
 function target(table: Table, limit = 1_000_000): EncodeTarget {
   const keys = table.key.length === 0 ? undefined : new KeyTable(limit)
-  return { table, encodeRow: compileCsv(table), summary: new ChunkSummary(table, []), keys }
+  return { table, encodeRow: compileCsv(table), summary: new ChunkSummary(table, []), keys, scratch: new Bytes() }
 }
 
 function row(day: string, k: string, n: number | null = 1): AnyRow {

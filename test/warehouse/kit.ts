@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { Test } from 'tap'
+import { Bytes } from '../../lib/bytes.ts'
 import { daysOf } from '../../lib/chunk.ts'
 import type { WarningName } from '../../lib/errors.ts'
 import type { AnyRow, Reject, Value } from '../../lib/row.ts'
@@ -76,7 +77,7 @@ export async function stage(warehouse: Warehouse, table: Table, draft: Draft): P
   const window = { from, to }
   const summary = new ChunkSummary(table, totals)
   const staging = await warehouse.stage(table, attemptId)
-  const target = { window, table, staging, encodeRow: warehouse.encoder(table), summary, keys: undefined }
+  const target = { window, table, staging, encodeRow: warehouse.encoder(table), summary, keys: undefined, scratch: new Bytes() }
   async function* pages() {
     yield encodePage({ records: [], rows: [], rejects }, target)
     for (let at = 0; at < rows.length; at += 1_000) {

@@ -1,0 +1,71 @@
+/** Buffers that wait to be used again, by size; a size is a power of two. */
+const spares = new Map<number, Buffer[]>()
+let spareBytes = 0
+
+/** Bytes that wait, at most: a burst must not be kept for ever. */
+const MOST_SPARE = 16 * 2 ** 20
+
+const SMALLEST = 4_096
+
+function take(length: number): Buffer {
+  const size = Math.max(SMALLEST, 2 ** Math.ceil(Math.log2(length)))
+  const spare = spares.get(size)?.pop()
+  if (spare === undefined) return Buffer.allocUnsafeSlow(size)
+  spareBytes -= size
+  return spare
+}
+
+function give(buffer: Buffer): void {
+  const size = buffer.length
+  if (size === 0 || spareBytes + size > MOST_SPARE) return
+  const waiting = spares.get(size)
+  if (waiting === undefined) spares.set(size, [buffer])
+  else waiting.push(buffer)
+  spareBytes += size
+}
+
+/**
+ * Bytes that are put together piece by piece, in buffers that are used again: for whatever lives longer than a moment and comes again and again.
+ * Memory of its own for each would be collected long after it was needed, so that the peak followed the amount of data.
+ */
+export class Bytes {
+  #buffer: Buffer = Buffer.alloc(0)
+  /** How many there are. */
+  length = 0
+
+  /** Some of the bytes; to be used before more are added or these are released. */
+  slice(start = 0, end = this.length): Buffer {
+    return this.#buffer.subarray(start, end)
+  }
+
+  /** Adds bytes at the end. */
+  append(bytes: Uint8Array): void {
+    this.#reserve(bytes.length)
+    this.#buffer.set(bytes, this.length)
+    this.length += bytes.length
+  }
+
+  /** Adds text at the end, as UTF-8; returns how many bytes that were. */
+  write(text: string): number {
+    // A UTF-16 code unit is three bytes at most.
+    this.#reserve(3 * text.length)
+    const written = this.#buffer.write(text, this.length, 'utf8')
+    this.length += written
+    return written
+  }
+
+  #reserve(more: number): void {
+    if (this.#buffer.length - this.length >= more) return
+    const larger = take(this.length + more)
+    this.#buffer.copy(larger, 0, 0, this.length)
+    give(this.#buffer)
+    this.#buffer = larger
+  }
+
+  /** Nobody looks at the bytes any more. */
+  release(): void {
+    give(this.#buffer)
+    this.#buffer = Buffer.alloc(0)
+    this.length = 0
+  }
+}
