@@ -57,12 +57,15 @@ async function runBare<R>(base: string): Promise<number> {
 const FUSED_COMMIT = 100_000
 
 async function runFused<R>(base: string, { line, ddl, columns, select }: Shape<R>, folder: string): Promise<number> {
-  const instance = await DuckDBInstance.create(join(folder, 'fused.duckdb'), {
+  const instance = await DuckDBInstance.create(':memory:', {
     threads: '2',
     memory_limit: '256MB',
     preserve_insertion_order: 'false',
   })
   const connection = await instance.connect()
+  // What headrace uses too, because it is the fastest.
+  await connection.run(`ATTACH '${join(folder, 'fused.duckdb')}' AS db (ROW_GROUP_SIZE 30720, STORAGE_VERSION 'v1.3.0')`)
+  await connection.run('USE db')
   await connection.run(`CREATE TABLE t (${ddl})`)
   let rows = 0
   let staged: { path: string; client: string; day: string }[] = []

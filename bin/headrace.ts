@@ -12,7 +12,7 @@ import { createProgram, run } from './run.ts'
 const program = createProgram('headrace', 'Pulls paginated API records for many clients into declared warehouse tables.')
 
 common(program.command('check'))
-  .description('load the configuration and compare every table with its declaration; changes nothing')
+  .description('load the configuration, open the ledger, and compare every table with its declaration; changes no table')
   .action(check)
 chunkOptions(program.command('plan')).description('the chunks that are due, and why; reads nothing').action(plan)
 backfillCommand(program.command('backfill')).description('read a window of days and publish it; goes on where it was killed')

@@ -56,6 +56,8 @@ export async function compare({ warehouse, clients, from, to, revisedDays }: Com
     )
     differences.push({ table, rows: Number(found?.rows), missing: Number(found?.missing), extra: Number(found?.extra) })
   }
+  // Until then the file is held, and nobody else can write to it.
+  await query('DETACH warehouse')
   database.closeSync()
   return differences
 }
