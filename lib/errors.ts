@@ -64,6 +64,10 @@ export const ERRORS = {
   EMPTY_CHUNK: { kind: 'data', means: 'No rows where there were rows before, in two reads.' },
   KEY_DUPLICATED: { kind: 'data', means: 'The key of the table is not unique among the staged rows.' },
   STAGED_UNREADABLE: { kind: 'data', means: 'The warehouse refuses what was staged.' },
+  WAREHOUSE_CEILING: {
+    kind: 'data',
+    means: 'The commit would cost more than the ceiling allows, or more than the warehouse can do at once.',
+  },
 } as const satisfies Record<string, { kind: ErrorKind; means: string }>
 
 /** What happens next: stop at start, try again, or wait for a person. */

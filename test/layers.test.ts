@@ -30,6 +30,8 @@ const MAY_REACH: readonly (readonly [file: RegExp, targets: string])[] = [
 /** Which files alone may import a package; `types` says that types of it may be imported anywhere. */
 const KEPT: Readonly<Record<string, { readonly to: RegExp; readonly types: boolean }>> = {
   '@duckdb/node-api': { to: /^lib\/warehouse\/duckdb\//, types: false },
+  '@google-cloud/bigquery': { to: /^lib\/warehouse\/bigquery\/client\.ts$/, types: false },
+  'google-auth-library': { to: /^lib\/warehouse\/bigquery\/client\.ts$/, types: false },
   'node:sqlite': { to: /^lib\/ledger\/sqlite/, types: false },
   'prom-client': { to: /^(bin\/|lib\/(metrics\.ts$|server\/))/, types: true },
   undici: { to: /^lib\/http\//, types: true },
@@ -175,6 +177,11 @@ const PLANTED: Readonly<Record<string, readonly [file: string, source: string, p
     'lib/x.ts',
     "import type { A } from '@duckdb/node-api'",
     'lib/x.ts may not import @duckdb/node-api',
+  ],
+  'BigQuery outside its client': [
+    'lib/x.ts',
+    "import { BigQuery } from '@google-cloud/bigquery'",
+    'lib/x.ts may not import @google-cloud/bigquery',
   ],
   'SQLite outside the ledger': ['bin/x.ts', "import { DatabaseSync } from 'node:sqlite'", 'bin/x.ts may not import node:sqlite'],
   'a metric made elsewhere': ['lib/x.ts', "import { Counter } from 'prom-client'", 'lib/x.ts may not import prom-client'],

@@ -67,6 +67,13 @@ export interface DayChange {
   readonly removed: number
 }
 
+/** What a warehouse charged for one member: its own jobs, and its share of what the group cost together. */
+export interface Cost {
+  readonly jobs: number
+  readonly bytesBilled: number
+  readonly slotMs: number
+}
+
 /** What a commit did for one member. */
 export interface Publication {
   readonly attemptId: string
@@ -76,6 +83,8 @@ export interface Publication {
   /** What the table holds after the commit, for days that have rows. */
   readonly present: readonly DayCount[]
   readonly changes: readonly DayChange[]
+  /** Absent where nothing is charged. */
+  readonly cost?: Cost
 }
 
 /** The commit was rolled back because of some of its members; the others may be committed without them. */

@@ -1,0 +1,74 @@
+import { randomUUID } from 'node:crypto'
+import { daysOf } from '../chunk.ts'
+import type { AnyRow, Reject } from '../row.ts'
+import { batch } from '../steps/batch.ts'
+import { encodePage } from '../steps/encode.ts'
+import { stageBatch } from '../steps/stage.ts'
+import { ChunkSummary } from '../summary.ts'
+import type { Table } from '../table.ts'
+import type { Member, Publication, Warehouse, WarehouseCall } from '../warehouse/warehouse.ts'
+
+/** What a member is made of. */
+export interface Draft {
+  readonly client: string
+  readonly from: string
+  readonly to?: string
+  readonly rows?: readonly AnyRow[]
+  readonly rejects?: readonly Reject[]
+  readonly totals?: readonly string[]
+  readonly generation?: number
+  readonly intent?: Member['intent']
+  readonly restated?: readonly string[]
+  readonly checkKey?: boolean
+}
+
+let newest = 0
+
+/** A generation above all that were given out before. */
+export function nextGeneration(): number {
+  newest = Math.max(newest + 1, Date.now())
+  return newest
+}
+
+/** Stages rows the way a chunk does, and returns the member that asks to publish them. */
+export async function stageDraft(warehouse: Warehouse, table: Table, draft: Draft): Promise<Member> {
+  const { client, from, to = from, rows = [], rejects = [], totals = [] } = draft
+  const attemptId = randomUUID()
+  const window = { from, to }
+  const summary = new ChunkSummary(table, totals)
+  const staging = await warehouse.stage(table, attemptId)
+  const target = { window, table, staging, encodeRow: warehouse.encoder(table), summary, keys: undefined }
+  async function* pages() {
+    yield encodePage({ records: [], rows: [], rejects }, target)
+    for (let at = 0; at < rows.length; at += 1_000) {
+      const page = rows.slice(at, at + 1_000)
+      yield encodePage({ records: page, rows: page, rejects: [] }, target)
+    }
+  }
+  for await (const next of batch(pages())) await stageBatch(next, target)
+  await staging.seal()
+  return {
+    chunk: { pipeline: 'conformance', client, window },
+    attemptId,
+    generation: draft.generation ?? nextGeneration(),
+    intent: draft.intent ?? 'publish',
+    days: summary.days(daysOf(window)),
+    restated: draft.restated ?? [],
+    checkKey: draft.checkKey ?? false,
+  }
+}
+
+/** A call that nobody interrupts. */
+export const undisturbed: WarehouseCall = { signal: new AbortController().signal, warn: () => {} }
+
+/** Stages drafts and commits them as one group. */
+export async function publishDrafts(
+  warehouse: Warehouse,
+  table: Table,
+  totals: readonly string[],
+  drafts: readonly Draft[],
+): Promise<Publication[]> {
+  const members: Member[] = []
+  for (const draft of drafts) members.push(await stageDraft(warehouse, table, { totals, ...draft }))
+  return warehouse.commit(table, totals, members, undisturbed)
+}

@@ -1,0 +1,52 @@
+import type { Table } from '../../table.ts'
+import type { Warehouse } from '../warehouse.ts'
+import { Client } from './client.ts'
+import { commitGroup } from './commit.ts'
+import { failure } from './failure.ts'
+import { InsertArea } from './insert-all.ts'
+import { compileJson } from './json.ts'
+import { type BigQueryOptions, settingsOf } from './options.ts'
+import { prepareTable } from './prepare.ts'
+import { clientsOf, recount, rejectsOf } from './reads.ts'
+import { LoadArea, type StagingArea } from './staging.ts'
+
+/**
+ * The warehouse on Google's BigQuery. What is staged is loaded into tables of its own, for nothing; whatever is staged of one table is published
+ * together, by one script that is one transaction. See `docs/bigquery.md`.
+ */
+export function bigquery(options: BigQueryOptions = {}): Warehouse {
+  const settings = settingsOf(options, process.env)
+  const client = new Client(settings)
+  const area: StagingArea = settings.staging === 'load' ? new LoadArea(client) : new InsertArea(client)
+
+  async function prepare(table: Table, create: boolean, signal: AbortSignal): Promise<boolean> {
+    try {
+      const existed = await prepareTable(client, table, create, signal)
+      await area.prepare(table, create, signal)
+      return existed
+    } catch (error) {
+      throw failure(table.name, error, 'Nothing was read or written.')
+    }
+  }
+
+  return {
+    name: 'bigquery',
+    encoder: compileJson,
+    prepare: (table, { create }, { signal }) => prepare(table, create, signal),
+    stage: (table, attemptId) => area.stage(table, attemptId),
+    commit: async (table, totals, members, { signal }) => {
+      signal.throwIfAborted()
+      return commitGroup(client, area, table, totals, members)
+    },
+    recount: (table, totals, clients, { signal }) => recount(client, table, totals, clients, signal),
+    clients: (table, { signal }) => clientsOf(client, table, signal),
+    rejects: (table, query, { signal }) => rejectsOf(client, table, query, signal),
+    sweep: async alive => {
+      try {
+        return await area.sweep(alive)
+      } catch (error) {
+        throw failure(settings.stagingDataset, error, 'Nothing was read or written.')
+      }
+    },
+  }
+}
