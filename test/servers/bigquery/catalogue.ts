@@ -58,12 +58,14 @@ export type Draft = Pick<
 /** Datasets and tables by name. Names differ by case, as they do in the service; DuckDB's do not, and two that differ only so are refused. */
 export class Catalogue {
   readonly project: string
+  readonly location: string
   readonly #datasets = new Map<string, Dataset>()
   readonly #duck: Duck
   readonly #clock: Clock
   #versions = 0
 
-  constructor(project: string, duck: Duck, clock: Clock) {
+  constructor(project: string, location: string, duck: Duck, clock: Clock) {
+    this.location = location
     this.project = project
     this.#duck = duck
     this.#clock = clock
@@ -126,7 +128,8 @@ export class Catalogue {
     if (!/^[\p{L}\p{M}\p{N}_ -]{1,1024}$/u.test(id.table)) throw new ApiError('invalid', `Invalid table ID "${id.table}".`)
     if (!replace && this.find(id) !== undefined) throw new ApiError('duplicate', `Already Exists: Table ${this.display(id)}`)
     mustBeDistinct(id.table, [...dataset.tables.keys()])
-    if (draft.fields.length === 0) throw new ApiError('notImplemented', 'A table without a schema is not known to this local server')
+    if (draft.fields.length === 0)
+      throw new ApiError('notImplemented', 'A table without a schema is not known to this local server')
     this.#mustHave(draft)
     const now = this.#clock.now()
     const { defaultTableExpirationMs } = dataset
@@ -167,7 +170,8 @@ export class Catalogue {
       }
     }
     const added = fields.filter(field => !entry.fields.some(({ name }) => name.toLowerCase() === field.name.toLowerCase()))
-    for (const field of added) if (field.mode === 'REQUIRED') return refuse(`Cannot add required fields to an existing schema. (field: ${field.name})`)
+    for (const field of added)
+      if (field.mode === 'REQUIRED') return refuse(`Cannot add required fields to an existing schema. (field: ${field.name})`)
     const relaxed = fields.filter(
       ({ name, mode }) => mode === 'NULLABLE' && entry.fields.find(field => field.name === name)?.mode === 'REQUIRED',
     )
@@ -241,6 +245,9 @@ function columnOf({ name, type, mode }: Field): string {
 function mustBeDistinct(name: string, taken: readonly string[]): void {
   const other = taken.find(one => one !== name && one.toLowerCase() === name.toLowerCase())
   if (other !== undefined) {
-    throw new ApiError('notImplemented', `${name} and ${other} differ only in case, or ${other} is reserved: not possible in this local server`)
+    throw new ApiError(
+      'notImplemented',
+      `${name} and ${other} differ only in case, or ${other} is reserved: not possible in this local server`,
+    )
   }
 }

@@ -55,6 +55,11 @@ export class Claims {
     }
   }
 
+  /** DML outside a transaction changed rows of the table. */
+  changed(table: TableId): void {
+    this.#changed.set(tableName(table), ++this.#turn)
+  }
+
   /** DML outside a transaction waits for the one that holds the table. */
   async wait(table: TableId, signal: AbortSignal): Promise<void> {
     for (let held = this.#held.get(tableName(table)); held !== undefined; held = this.#held.get(tableName(table))) {
@@ -65,15 +70,26 @@ export class Claims {
 
   /** Counts a DML statement, and throws when a table had too many of them in 10 s. */
   countStatement(table: TableId, most: number, display: string): void {
-    this.#count(`dml ${tableName(table)}`, 10_000, most, () =>
-      new ApiError('rateLimitExceeded', `Exceeded rate limits: too many table dml insert operations for this table ${display}`),
+    this.#count(
+      `dml ${tableName(table)}`,
+      10_000,
+      most,
+      () =>
+        new ApiError('rateLimitExceeded', `Exceeded rate limits: too many table dml insert operations for this table ${display}`),
     )
   }
 
   /** Counts a load, and throws when a table had too many of them in a day. */
   countLoad(table: TableId, most: number, display: string): void {
-    this.#count(`load ${tableName(table)}`, 86_400_000, most, () =>
-      new ApiError('quotaExceeded', `Quota exceeded: Your table ${display} exceeded quota for imports or query appends per table`),
+    this.#count(
+      `load ${tableName(table)}`,
+      86_400_000,
+      most,
+      () =>
+        new ApiError(
+          'quotaExceeded',
+          `Quota exceeded: Your table ${display} exceeded quota for imports or query appends per table`,
+        ),
     )
   }
 
@@ -87,9 +103,7 @@ export class Claims {
 
 /** The error of a transaction that met another one. */
 export function conflict(display: string, transaction: string): ApiError {
-  return invalidQuery(
-    `Transaction is aborted due to concurrent update against table ${display}. Transaction ID: ${transaction}`,
-  )
+  return invalidQuery(`Transaction is aborted due to concurrent update against table ${display}. Transaction ID: ${transaction}`)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Catalogue } from './catalogue.ts'
-import type { Clock } from './clock.ts'
 import type { Claims } from './claims.ts'
+import type { Clock } from './clock.ts'
 import type { Duck } from './duck.ts'
 import type { Faults } from './faults.ts'
 import type { Jobs } from './jobs.ts'
@@ -15,8 +15,8 @@ export interface Switches {
   dedupe: boolean
   /** Streamed rows are acknowledged and lost this long after a table was created, in milliseconds. */
   freshTableLosesRowsMs: number
-  /** Whether a DELETE that matches no row claims its table for the transaction. Not known of the service. */
-  emptyDeleteClaims: boolean
+  /** Whether a statement that could change rows and found none claims its table for the transaction. Not known of the service. */
+  emptyMutationClaims: boolean
   /** The most rows one page of results or of table data has. */
   pageRows: number
   /** How long `getQueryResults` waits for a job unless the request says otherwise, in milliseconds. */

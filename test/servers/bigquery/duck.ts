@@ -1,5 +1,4 @@
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { DuckDBTypeId } from '@duckdb/node-api'
+import { type DuckDBConnection, DuckDBInstance, DuckDBTypeId } from '@duckdb/node-api'
 import { MACROS } from './macros.ts'
 
 /** A row as DuckDB gives it: numbers of 64 bits and decimals as text. */
@@ -35,6 +34,7 @@ export class Duck {
     await duck.use(async session => {
       await session.run("SET GLOBAL TimeZone = 'UTC'")
       await session.run('CREATE SCHEMA _buffer')
+      await session.run('CREATE TABLE _buffer._nothing (x INTEGER)')
       for (const macro of MACROS) await session.run(macro)
     })
     return duck

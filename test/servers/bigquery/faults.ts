@@ -54,7 +54,13 @@ export interface RequestInfo {
 
 /** What goes wrong with a request. `after` is when the work was done, and only the answer suffers. */
 export type RequestEffect =
-  | { readonly kind: 'error'; readonly reason: Reason; readonly message?: string; readonly status?: number; readonly after?: boolean }
+  | {
+      readonly kind: 'error'
+      readonly reason: Reason
+      readonly message?: string
+      readonly status?: number
+      readonly after?: boolean
+    }
   | { readonly kind: 'hang'; readonly after?: boolean }
   | { readonly kind: 'reset'; readonly after?: boolean }
   /** Reads that many bytes of the media, then destroys the connection; no job is created. */

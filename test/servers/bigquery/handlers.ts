@@ -3,15 +3,7 @@ import type { Context } from './context.ts'
 import { Streams } from './insert-all.ts'
 import { insertJob, listJobs, query, queryResults } from './job-routes.ts'
 import type { Json } from './json.ts'
-import {
-  insertDataset,
-  insertTable,
-  listDatasets,
-  listRows,
-  listTables,
-  patchDataset,
-  patchTable,
-} from './resources.ts'
+import { insertDataset, insertTable, listDatasets, listRows, listTables, patchDataset, patchTable } from './resources.ts'
 import type { Route } from './routes.ts'
 import type { Pending } from './server.ts'
 import { datasetResource, tableResource } from './tables.ts'

@@ -9,8 +9,7 @@ import type { RequestEffect } from './faults.ts'
 import { injected } from './faults.ts'
 import { insertFile } from './ingest.ts'
 import { type Json, list, object, text } from './json.ts'
-import { isDate, streamMessage } from './values.ts'
-import { checkerOf } from './values.ts'
+import { checkerOf, isDate, streamMessage } from './values.ts'
 
 /** A streamed row. */
 interface StreamedRow {
@@ -43,7 +42,8 @@ export class Streams {
   async insertAll(id: TableId, body: Json, effect: RequestEffect | undefined): Promise<Answer> {
     const { catalogue, clock, switches } = this.#context
     const entry = catalogue.table(id)
-    if (body.templateSuffix !== undefined) throw new ApiError('notImplemented', 'templateSuffix is not known to this local server')
+    if (body.templateSuffix !== undefined)
+      throw new ApiError('notImplemented', 'templateSuffix is not known to this local server')
     const rows = list(body.rows).map(row => ({ insertId: text(object(row).insertId), row: object(row).json }))
     mustFit(rows)
     const wrong = this.#errorsOf(entry, rows, body.ignoreUnknownValues === true)
@@ -80,7 +80,9 @@ export class Streams {
     await this.flush(entry)
     if (rows.length === 0) return
     const known = new Set(entry.fields.map(({ name }) => name))
-    const lines = rows.map(({ row }) => JSON.stringify(Object.fromEntries(Object.entries(object(row)).filter(([name]) => known.has(name)))))
+    const lines = rows.map(({ row }) =>
+      JSON.stringify(Object.fromEntries(Object.entries(object(row)).filter(([name]) => known.has(name)))),
+    )
     const file = join(folder, randomUUID())
     try {
       await writeFile(file, `${lines.join('\n')}\n`)
@@ -144,7 +146,8 @@ function injectedRows(effect: RequestEffect & { readonly kind: 'rows' }): RowErr
 
 function mustFit(rows: readonly StreamedRow[]): void {
   if (rows.length === 0) throw new ApiError('invalid', 'No rows present in the request.')
-  if (rows.length > 50_000) throw new ApiError('invalid', `Too many rows present in the request, limit: 50000 row count: ${rows.length}.`)
+  if (rows.length > 50_000)
+    throw new ApiError('invalid', `Too many rows present in the request, limit: 50000 row count: ${rows.length}.`)
   for (const { insertId } of rows) {
     if (insertId !== undefined && insertId.length > 128) throw new ApiError('invalid', 'insertId is longer than 128 characters.')
   }

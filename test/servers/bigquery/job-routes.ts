@@ -9,7 +9,12 @@ import { dryRun, runQuery } from './query.ts'
 import { pageOf } from './results.ts'
 
 /** What kind of job a configuration is, and what it is about. */
-export function subjectOf(body: Json): { job: JobKind | undefined; table: string | undefined; sql: string | undefined; jobId: string | undefined } {
+export function subjectOf(body: Json): {
+  job: JobKind | undefined
+  table: string | undefined
+  sql: string | undefined
+  jobId: string | undefined
+} {
   const configuration = object(body.configuration)
   const { query, load } = configuration
   const jobId = text(object(body.jobReference).jobId)
@@ -17,14 +22,24 @@ export function subjectOf(body: Json): { job: JobKind | undefined; table: string
     const { id } = destinationOf(load)
     return { job: 'LOAD', table: `${id.dataset}.${id.table}`, sql: undefined, jobId }
   }
-  return { job: isObject(query) ? 'QUERY' : undefined, table: undefined, sql: isObject(query) ? text(query.query) : undefined, jobId }
+  return {
+    job: isObject(query) ? 'QUERY' : undefined,
+    table: undefined,
+    sql: isObject(query) ? text(query.query) : undefined,
+    jobId,
+  }
 }
 
 /** Creates the load job of an upload. */
 export function createLoad(context: Context, body: Json, file: string): Answer {
   const { jobs } = context
   const subject = subjectOf(body)
-  const draft = { ...subject, kind: 'LOAD' as const, configuration: object(body.configuration), jobReference: object(body.jobReference) }
+  const draft = {
+    ...subject,
+    kind: 'LOAD' as const,
+    configuration: object(body.configuration),
+    jobReference: object(body.jobReference),
+  }
   return ok(jobs.resource(jobs.create(draft, job => runLoad(context, job, file))))
 }
 

@@ -55,7 +55,8 @@ async function load(context: Context, job: Job, file: string): Promise<void> {
   const existing = catalogue.find(id)
   const disposition = text(config.writeDisposition) ?? 'WRITE_APPEND'
   const truncate = disposition === 'WRITE_TRUNCATE' || disposition === 'WRITE_TRUNCATE_DATA'
-  if (decorator !== undefined && !truncate) throw new ApiError('notImplemented', 'A partition is only loaded with WRITE_TRUNCATE here')
+  if (decorator !== undefined && !truncate)
+    throw new ApiError('notImplemented', 'A partition is only loaded with WRITE_TRUNCATE here')
   if (existing === undefined && text(config.createDisposition) === 'CREATE_NEVER') {
     throw new ApiError('notFound', `Not found: Table ${catalogue.display(id)}`)
   }
@@ -159,7 +160,10 @@ function mustMatch(display: string, { fields: live }: TableEntry, fields: readon
   }
   const missing = live.find(({ name, mode }) => mode === 'REQUIRED' && !fields.some(field => field.name === name))
   if (missing !== undefined) {
-    throw new ApiError('invalid', `Provided Schema does not match Table ${display}. Field ${missing.name} is missing in new schema`)
+    throw new ApiError(
+      'invalid',
+      `Provided Schema does not match Table ${display}. Field ${missing.name} is missing in new schema`,
+    )
   }
 }
 

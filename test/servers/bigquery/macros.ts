@@ -21,5 +21,6 @@ export const MACROS: readonly string[] = [
     WHEN regexp_matches(typeof(x), 'DECIMAL|DOUBLE|TIME|BLOB|JSON') THEN
       error('TO_JSON_STRING of ' || typeof(x) || ' is not known to this local server')
     ELSE to_json(x)::VARCHAR END`,
+  `CREATE MACRO hr_divide_whole(a, b) AS CASE WHEN b = 0 THEN error('division by zero: ' || a || ' / ' || b) ELSE a // b END`,
   `CREATE MACRO hr_divide(a, b) AS CASE WHEN b = 0 THEN error('division by zero: ' || a || ' / ' || b) ELSE a / b END`,
 ]

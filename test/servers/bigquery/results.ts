@@ -1,8 +1,8 @@
 import type { DuckDBType } from '@duckdb/node-api'
 import { DuckDBListType, DuckDBStructType, DuckDBTypeId } from '@duckdb/node-api'
+import type { Session } from './duck.ts'
 import { ApiError, invalidQuery } from './errors.ts'
 import { integer, type Json } from './json.ts'
-import type { Session } from './duck.ts'
 
 /** The rows of a finished query, as they travel. */
 export interface ResultSet {

@@ -14,14 +14,14 @@ import { Duck, type DuckRow } from './duck.ts'
 import { ApiError, asApiError, envelope } from './errors.ts'
 import { Faults, injected, type RequestEffect, type RequestInfo } from './faults.ts'
 import { Handlers } from './handlers.ts'
+import { subjectOf } from './job-routes.ts'
 import { type Job, Jobs, type Latency } from './jobs.ts'
 import { type Json, list, object, text } from './json.ts'
-import { subjectOf } from './job-routes.ts'
 import { routeOf } from './routes.ts'
 import { CutUpload, openMultipart, type Upload } from './uploads.ts'
 
 /** What a hook wants done with a request: nothing, or that its connection is destroyed on the spot. */
-export type Verdict = 'drop' | undefined | void
+export type Verdict = 'drop' | undefined
 
 /** How the server is started. */
 export interface Options {
@@ -36,7 +36,7 @@ export interface Options {
    * Told of every request twice: when it has arrived and nothing was done, and when everything was done and nothing answered. Says `drop` to
    * destroy the connection at that moment.
    */
-  readonly onRequest?: (info: RequestInfo, moment: 'arrived' | 'done') => Verdict | Promise<Verdict>
+  readonly onRequest?: (info: RequestInfo, moment: 'arrived' | 'done') => Verdict | Promise<Verdict> | void | Promise<void>
   /** Told before every statement of a query job; the statement waits for it. */
   readonly onStatement?: (event: StatementEvent) => void | Promise<void>
 }
@@ -67,7 +67,7 @@ const SWITCHES: Switches = {
   loadsPerDay: Number.POSITIVE_INFINITY,
   dedupe: true,
   freshTableLosesRowsMs: 0,
-  emptyDeleteClaims: true,
+  emptyMutationClaims: false,
   pageRows: 100_000,
   longPollMs: 10_000,
 }
@@ -85,7 +85,7 @@ export async function startBigQuery(options: Options = {}): Promise<BigQueryServ
     project,
     location,
     duck,
-    catalogue: new Catalogue(project, duck, clock),
+    catalogue: new Catalogue(project, location, duck, clock),
     claims: new Claims(clock),
     clock,
     faults,

@@ -7,7 +7,13 @@ import { fieldResource, fieldsOf } from './types.ts'
 
 /** What a table resource, or a load configuration, says a new table is like. */
 export function tableDraft(body: Json): Draft {
-  for (const unknown of ['view', 'materializedView', 'externalDataConfiguration', 'rangePartitioning', 'encryptionConfiguration']) {
+  for (const unknown of [
+    'view',
+    'materializedView',
+    'externalDataConfiguration',
+    'rangePartitioning',
+    'encryptionConfiguration',
+  ]) {
     if (body[unknown] !== undefined) throw new ApiError('notImplemented', `${unknown} is not known to this local server`)
   }
   const fields = list(object(body.clustering).fields).map(String)
@@ -31,7 +37,8 @@ function partitioningOf(value: unknown): Partitioning | undefined {
     throw new ApiError('notImplemented', `Partitioning by ${String(type)} is not known to this local server`)
   }
   const column = text(field)
-  if (column === undefined) throw new ApiError('notImplemented', 'Partitioning by ingestion time is not known to this local server')
+  if (column === undefined)
+    throw new ApiError('notImplemented', 'Partitioning by ingestion time is not known to this local server')
   const expires = integer(expirationMs)
   return { type, field: column, ...(expires === undefined ? {} : { expirationMs: String(expires) }) }
 }
@@ -63,7 +70,11 @@ export async function tableResource({ catalogue, duck, location }: Context, entr
     streamingBuffer:
       buffer === undefined
         ? undefined
-        : { estimatedRows: String(buffer.rows), estimatedBytes: String(buffer.rows * 100), oldestEntryTime: String(buffer.since) },
+        : {
+            estimatedRows: String(buffer.rows),
+            estimatedBytes: String(buffer.rows * 100),
+            oldestEntryTime: String(buffer.since),
+          },
   })
 }
 

@@ -101,7 +101,8 @@ export class ResumableUploads {
       return range.total === session.stored ? this.#finish(session) : incomplete(session)
     }
     const { first, total } = range
-    if (first > session.stored) throw new ApiError('badRequest', `Part starts at ${first}, but ${session.stored} bytes are stored.`)
+    if (first > session.stored)
+      throw new ApiError('badRequest', `Part starts at ${first}, but ${session.stored} bytes are stored.`)
     const file = await open(session.file, 'a')
     try {
       await file.truncate(first)

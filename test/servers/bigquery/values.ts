@@ -17,7 +17,8 @@ export type CheckRow = (row: unknown, ignoreUnknown: boolean) => Fault[]
 const ACCEPTS: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
   STRING: value => typeof value === 'string' && value.isWellFormed(),
   INT64: value => (typeof value === 'string' ? isInt64(value) : Number.isSafeInteger(value)),
-  FLOAT64: value => typeof value === 'number' || (typeof value === 'string' && /^-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)$/i.test(value)),
+  FLOAT64: value =>
+    typeof value === 'number' || (typeof value === 'string' && /^-?(\d+(\.\d+)?(e[+-]?\d+)?|inf|nan)$/i.test(value)),
   BOOL: value => typeof value === 'boolean' || (typeof value === 'string' && /^(true|false)$/i.test(value)),
   NUMERIC: isNumeric,
   DATE: value => typeof value === 'string' && isDate(value),
@@ -54,7 +55,12 @@ export function checkerOf(fields: readonly Field[]): CheckRow {
   }
 }
 
-const NOUNS: Readonly<Partial<Record<Scalar, string>>> = { INT64: 'integer', FLOAT64: 'double', BOOL: 'boolean', STRING: 'string' }
+const NOUNS: Readonly<Partial<Record<Scalar, string>>> = {
+  INT64: 'integer',
+  FLOAT64: 'double',
+  BOOL: 'boolean',
+  STRING: 'string',
+}
 
 /** The clause of a load error about a value. */
 export function loadMessage({ field, kind, type, value }: Fault): string {

@@ -1,0 +1,97 @@
+import { type Bytes, bytesChanged, bytesOf } from './billing.ts'
+import type { Context } from './context.ts'
+import type { Session } from './duck.ts'
+import { invalidQuery } from './errors.ts'
+import { compact, type Json } from './json.ts'
+import type { Dml } from './sql/dml.ts'
+import type { TableUse } from './sql/scope.ts'
+import type { Transaction } from './transaction.ts'
+
+/** What surrounds a DML statement. */
+export interface Surroundings {
+  readonly transaction: Transaction | undefined
+  readonly signal: AbortSignal
+  /** Throws when this is more than the statement may cost. */
+  afford(bytes: Bytes): void
+}
+
+/** What a DML statement did. */
+export interface Changed {
+  readonly rows: number
+  readonly bytes: Bytes
+  readonly details: Json
+}
+
+/** Runs a DML statement under the rules of the service: those of conflicts, of streaming buffers, and of what it costs. */
+export async function runDml(
+  { claims, catalogue, switches }: Context,
+  session: Session,
+  dml: Dml,
+  uses: readonly TableUse[],
+  { transaction, signal, afford }: Surroundings,
+): Promise<Changed> {
+  const { target, changes } = dml
+  const { id } = target.entry
+  const display = catalogue.display(id)
+  claims.countStatement(id, switches.dmlPer10Seconds, display)
+  if (changes !== undefined && transaction === undefined) await claims.wait(id, signal)
+  await mustNotTouchBuffer(session, dml, display, transaction !== undefined)
+  if (dml.ambiguous !== undefined && (await session.query(dml.ambiguous)).length > 0) {
+    throw invalidQuery('UPDATE/MERGE must match at most one source row for each target row')
+  }
+  const bytes = await bytesOfDml(session, dml, uses)
+  afford(bytes)
+  const { inserted, updated, deleted } = await change(session, dml)
+  if (changes !== undefined && (updated + deleted > 0 || switches.emptyMutationClaims)) {
+    if (transaction === undefined) claims.changed(id)
+    else transaction.claim(id, display)
+  }
+  catalogue.touch(target.entry)
+  const rows = inserted + updated + deleted
+  const count = (n: number): string | undefined => (n > 0 ? String(n) : undefined)
+  return {
+    rows,
+    bytes,
+    details: {
+      numDmlAffectedRows: String(rows),
+      dmlStats: compact({
+        insertedRowCount: count(inserted),
+        updatedRowCount: count(updated),
+        deletedRowCount: count(deleted),
+      }),
+    },
+  }
+}
+
+/** Rows that were streamed a moment ago may not change, and in a transaction their whole table may not. */
+async function mustNotTouchBuffer(session: Session, dml: Dml, display: string, inTransaction: boolean): Promise<void> {
+  if (dml.buffered === undefined) return
+  const [row] = inTransaction ? [{ n: 1 }] : await session.query(dml.buffered)
+  if (Number(row?.n) === 0) return
+  throw invalidQuery(
+    `UPDATE or DELETE statement over table ${display} would affect rows in the streaming buffer, which is not supported`,
+  )
+}
+
+async function bytesOfDml(
+  session: Session,
+  { target, changes, wholePartitions }: Dml,
+  uses: readonly TableUse[],
+): Promise<Bytes> {
+  if (wholePartitions) return { processed: 0, billed: 0 }
+  // The target of an INSERT is not read; what changes rows is charged for their partitions in full.
+  const read = uses.filter(use => use !== target || changes !== undefined)
+  if (changes === undefined) return await bytesOf(session, read)
+  return await bytesOf(session, read, { use: target, bytes: await bytesChanged(session, target, changes) })
+}
+
+async function change(session: Session, { kind, sql }: Dml): Promise<{ inserted: number; updated: number; deleted: number }> {
+  if (kind === 'MERGE') {
+    const actions = await session.query(sql)
+    const count = (action: string): number => actions.filter(row => row.merge_action === action).length
+    return { inserted: count('INSERT'), updated: count('UPDATE'), deleted: count('DELETE') }
+  }
+  const rows = await session.run(sql)
+  const isDelete = kind === 'DELETE' || kind === 'TRUNCATE_TABLE'
+  return { inserted: kind === 'INSERT' ? rows : 0, updated: kind === 'UPDATE' ? rows : 0, deleted: isDelete ? rows : 0 }
+}
