@@ -135,13 +135,16 @@ async function connect({ project, location, apiEndpoint, keyFile, impersonate }:
 
 function exchange(service: BigQuery, project: string, request: Request): Promise<Answer> {
   const { method, path, query, json, bytes, headers } = request
-  const uri = path.startsWith('http') ? path : `${service.baseUrl}/projects/${project}${path}`
+  const url = new URL(path.startsWith('http') ? path : `${service.baseUrl}/projects/${project}${path}`)
+  // The client puts its own query behind a second question mark when the address has one already.
+  const qs = { ...Object.fromEntries(url.searchParams), ...query }
+  const uri = `${url.origin}${url.pathname}`
   return new Promise((resolve, reject) => {
     service.request(
       {
         method,
         uri,
-        ...(query === undefined ? {} : { qs: { ...query } }),
+        qs,
         ...(json === undefined ? {} : { body: JSON.stringify(json) }),
         ...(bytes === undefined ? {} : { body: bytes }),
         headers: { ...(json === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },

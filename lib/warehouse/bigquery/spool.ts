@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,6 +10,7 @@ import { constants, createGunzip, createGzip } from 'node:zlib'
 export class SpoolFile {
   readonly path: string
   readonly #gzip = createGzip({ level: constants.Z_BEST_SPEED })
+  readonly #file: WriteStream
   readonly #written: Promise<void>
   /** Lines, and their bytes before compression. */
   lines = 0
@@ -17,10 +18,10 @@ export class SpoolFile {
 
   constructor(path: string) {
     this.path = path
-    const file = createWriteStream(path, { flags: 'wx' })
-    file.on('error', error => this.#gzip.destroy(error))
-    this.#gzip.pipe(file)
-    this.#written = finished(file)
+    this.#file = createWriteStream(path, { flags: 'wx' })
+    this.#file.on('error', error => this.#gzip.destroy(error))
+    this.#gzip.pipe(this.#file)
+    this.#written = finished(this.#file)
     // Whoever writes next, or closes, is told.
     this.#written.catch(() => undefined)
     this.#gzip.on('error', () => undefined)
@@ -43,6 +44,7 @@ export class SpoolFile {
   /** Gives the space back, whatever was written. */
   async remove(): Promise<void> {
     this.#gzip.destroy()
+    this.#file.destroy()
     await this.#written.catch(() => undefined)
     await rm(this.path, { force: true })
   }
