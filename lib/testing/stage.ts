@@ -68,7 +68,6 @@ export async function publishDrafts(
   totals: readonly string[],
   drafts: readonly Draft[],
 ): Promise<Publication[]> {
-  const members: Member[] = []
-  for (const draft of drafts) members.push(await stageDraft(warehouse, table, { totals, ...draft }))
+  const members = await Promise.all(drafts.map(draft => stageDraft(warehouse, table, { totals, ...draft })))
   return warehouse.commit(table, totals, members, undisturbed)
 }

@@ -147,7 +147,7 @@ async function ended(
 ): Promise<Job> {
   let cancelled = false
   let job = submitted
-  for (let pause = 50; job.status?.state !== 'DONE'; pause = Math.min(LOOK_MS, pause * 1.5)) {
+  for (let pause = 20; job.status?.state !== 'DONE'; pause = Math.min(LOOK_MS, pause * 2)) {
     if (Date.now() >= deadline) {
       if (cancelled) {
         throw new ServiceError({ message: `job ${jobReference.jobId} did not end within ${client.settings.jobSeconds} s` })

@@ -1,5 +1,6 @@
 import type { WarehouseField } from '../../table.ts'
 import type { Client } from './client.ts'
+import { ServiceError } from './failure.ts'
 import { type Ran, runJob } from './jobs.ts'
 import type { TableId } from './names.ts'
 import { upload } from './upload.ts'
@@ -29,8 +30,12 @@ export async function* stagedTables(client: Client): AsyncGenerator<string> {
   do {
     const query = { maxResults: 1_000, ...(pageToken === undefined ? {} : { pageToken }) }
     const path = `/datasets/${client.settings.stagingDataset}/tables`
-    const { body } = await client.ask({ method: 'GET', path, query })
-    const page: { tables?: readonly { tableReference?: { tableId?: string } }[]; nextPageToken?: string } = body
+    const answer = await client.ask({ method: 'GET', path, query }).catch((error: unknown) => {
+      // Where there is no dataset, nothing is staged.
+      if (error instanceof ServiceError && error.missing) return { body: {} }
+      throw error
+    })
+    const page: { tables?: readonly { tableReference?: { tableId?: string } }[]; nextPageToken?: string } = answer.body
     for (const { tableReference } of page.tables ?? []) if (tableReference?.tableId !== undefined) yield tableReference.tableId
     pageToken = page.nextPageToken
   } while (pageToken !== undefined)

@@ -1,0 +1,7 @@
+import t from 'tap'
+import { WAREHOUSE_CASES } from '../../lib/testing/warehouse.ts'
+import { openBigQuery } from './hosts.ts'
+
+for (const { title, run } of WAREHOUSE_CASES) {
+  t.test(`BigQuery, staged by insertAll: ${title}`, () => run(() => openBigQuery({ staging: 'insert-all' })))
+}
