@@ -34,9 +34,12 @@ export const WAREHOUSE_CASES: readonly ConformanceCase[] = [
   }),
 ]
 
-/** The same value in one spelling: warehouses write numbers, instants and JSON in their own ways. */
-function canonical(table: Table, value: string | null): string | null {
-  if (value === null) return null
+/** The same value in one spelling, as JSON: warehouses write numbers, instants and JSON in their own ways. */
+function canonical(table: Table, value: string | null): string {
+  return JSON.stringify(value === null ? null : spelled(table, value))
+}
+
+function spelled(table: Table, value: string): string {
   const type = table.columns.value?.type
   if (type === 'NUMERIC') return value.includes('.') ? value.replace(/\.?0+$/, '') : value
   if (type === 'FLOAT64') return String(Number(value))

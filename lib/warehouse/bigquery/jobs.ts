@@ -62,14 +62,15 @@ const SAME = 'headrace-plan'
  * submitted twice. Only when BigQuery has said that it failed, for a reason that may pass, does the next try get another id.
  */
 export async function runJob(client: Client, plan: JobPlan): Promise<Ran> {
-  const { location, jobSeconds, tries } = client.settings
+  const { location, jobSeconds, requestSeconds, tries } = client.settings
   const deadline = Date.now() + jobSeconds * 1_000
   const projectId = await client.project()
   const hash = createHash('sha256').update(JSON.stringify(plan.configuration)).digest('hex').slice(0, 32)
   const configuration = {
     ...plan.configuration,
     labels: { product: 'headrace', [SAME]: hash },
-    jobTimeoutMs: String(jobSeconds * 1_000),
+    // For the case that this process dies; while it lives it cancels the job itself, before that.
+    jobTimeoutMs: String(Math.ceil((jobSeconds + requestSeconds) * 1_000)),
   }
   for (let attempt = 1; ; attempt++) {
     const jobId = `${plan.id}-a${attempt}`
