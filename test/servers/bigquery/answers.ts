@@ -25,7 +25,8 @@ const JSON_TYPE = 'application/json; charset=UTF-8'
 export function send(response: ServerResponse, { status, body, headers = {} }: Answer): void {
   const bytes = body === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body))
   const type = body === undefined ? {} : { 'content-type': JSON_TYPE }
-  response.writeHead(status, { ...type, 'content-length': bytes.length, ...headers }).end(bytes)
+  const all = Object.entries({ ...type, 'content-length': bytes.length, ...headers }).filter(([, value]) => value !== undefined)
+  response.writeHead(status, Object.fromEntries(all)).end(bytes)
 }
 
 /** Sends half of an answer, then breaks the connection. */

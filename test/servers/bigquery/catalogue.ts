@@ -33,7 +33,7 @@ export interface TableEntry {
   /** Changes with every change of what is described here. */
   version: number
   /** The streaming buffer: rows that SELECT sees and that nothing may change yet. */
-  buffer: { rows: number; since: number } | undefined
+  buffer: { rows: number; since: number; moved?: Promise<void> } | undefined
 }
 
 /** A dataset and what new tables in it get. */

@@ -1,4 +1,6 @@
 import { type Bytes, bytesChanged, bytesOf } from './billing.ts'
+import { tableName } from './catalogue.ts'
+import { conflict } from './claims.ts'
 import type { Context } from './context.ts'
 import type { Session } from './duck.ts'
 import { invalidQuery } from './errors.ts'
@@ -6,6 +8,7 @@ import { compact, type Json } from './json.ts'
 import type { Dml } from './sql/dml.ts'
 import type { TableUse } from './sql/scope.ts'
 import type { Transaction } from './transaction.ts'
+import { quote } from './types.ts'
 
 /** What surrounds a DML statement. */
 export interface Surroundings {
@@ -41,11 +44,12 @@ export async function runDml(
   }
   const bytes = await bytesOfDml(session, dml, uses)
   afford(bytes)
-  const { inserted, updated, deleted } = await change(session, dml)
-  if (changes !== undefined && (updated + deleted > 0 || switches.emptyMutationClaims)) {
-    if (transaction === undefined) claims.changed(id)
-    else transaction.claim(id, display)
-  }
+  const mutates = changes !== undefined && (switches.emptyMutationClaims || (await holdsRow(session, target, changes)))
+  if (mutates) transaction?.claim(id, display)
+  const { inserted, updated, deleted } = await change(session, dml).catch((error: unknown) => {
+    throw isConflict(error) ? conflict(display, transaction?.id ?? 'none') : error
+  })
+  if (mutates && transaction === undefined) claims.changed(id)
   catalogue.touch(target.entry)
   const rows = inserted + updated + deleted
   const count = (n: number): string | undefined => (n > 0 ? String(n) : undefined)
@@ -83,6 +87,16 @@ async function bytesOfDml(
   const read = uses.filter(use => use !== target || changes !== undefined)
   if (changes === undefined) return await bytesOf(session, read)
   return await bytesOf(session, read, { use: target, bytes: await bytesChanged(session, target, changes) })
+}
+
+async function holdsRow(session: Session, use: TableUse, condition: string): Promise<boolean> {
+  const rows = await session.query(`SELECT 1 FROM ${tableName(use.entry.id)} AS ${quote(use.alias)} WHERE ${condition} LIMIT 1`)
+  return rows.length > 0
+}
+
+/** Whether DuckDB found that two transactions changed the same row. */
+function isConflict(error: unknown): boolean {
+  return error instanceof Error && /conflict/i.test(error.message)
 }
 
 async function change(session: Session, { kind, sql }: Dml): Promise<{ inserted: number; updated: number; deleted: number }> {

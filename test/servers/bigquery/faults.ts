@@ -69,6 +69,8 @@ export type RequestEffect =
   | { readonly kind: 'truncate' }
   /** The answer one byte at a time, so slowly that it never ends. */
   | { readonly kind: 'drip' }
+  /** The right answer under another type, or none. */
+  | { readonly kind: 'content-type'; readonly value: string | undefined }
   /** What a proxy says: no JSON at all. */
   | { readonly kind: 'proxy'; readonly status: number }
   | { readonly kind: 'delay'; readonly ms: number }

@@ -1,11 +1,12 @@
 import { type Answer, ok } from './answers.ts'
+import { flushBuffers } from './buffers.ts'
 import type { Context } from './context.ts'
+import type { Pending } from './exchange.ts'
 import { Streams } from './insert-all.ts'
 import { insertJob, listJobs, query, queryResults } from './job-routes.ts'
 import type { Json } from './json.ts'
 import { insertDataset, insertTable, listDatasets, listRows, listTables, patchDataset, patchTable } from './resources.ts'
 import type { Route } from './routes.ts'
-import type { Pending } from './server.ts'
 import { datasetResource, tableResource } from './tables.ts'
 import { ResumableUploads } from './uploads.ts'
 
@@ -37,8 +38,7 @@ export class Handlers {
     const id = { dataset: route.dataset, table: route.table }
     const etag = request.headers['if-match']
     const limit = effect?.kind === 'cut-upload' ? effect.bytes : undefined
-    const entry = catalogue.find(id)
-    if (entry !== undefined) await this.#streams.flush(entry)
+    await flushBuffers(context)
     switch (route.kind) {
       case 'datasets.list':
         return listDatasets(context)

@@ -24,9 +24,6 @@ interface RowErrors {
 
 const STOPPED: Json = { reason: 'stopped', location: '', debugInfo: '', message: '' }
 
-/** How long rows stay where nothing can change them. */
-const BUFFERED_MS = 30 * 60_000
-
 /** How long an insertId is remembered. */
 const DEDUPE_MS = 60_000
 
@@ -34,6 +31,7 @@ const DEDUPE_MS = 60_000
 export class Streams {
   readonly #context: Context
   readonly #seen = new Map<string, number>()
+  #turn: Promise<void> = Promise.resolve()
 
   constructor(context: Context) {
     this.#context = context
@@ -58,26 +56,17 @@ export class Streams {
     const out = new Set(errors.map(({ index }) => index))
     const good = rows.filter((row, index) => !out.has(index) && !this.#isRepeated(id, row))
     const lost = effect?.kind === 'lose-rows' || clock.now() - entry.createdAt < switches.freshTableLosesRowsMs
-    if (!lost) await this.#store(entry, good)
+    if (!lost) {
+      // One after the other: the first makes the buffer.
+      const stored = this.#turn.then(() => this.#store(entry, good))
+      this.#turn = stored.catch(() => undefined)
+      await stored
+    }
     return answer(errors)
-  }
-
-  /** Moves rows that are old enough out of the buffer. */
-  async flush(entry: TableEntry): Promise<void> {
-    const { clock, duck } = this.#context
-    if (entry.buffer === undefined || clock.now() - entry.buffer.since < BUFFERED_MS) return
-    entry.buffer = undefined
-    await duck.use(async session => {
-      await session.run('BEGIN')
-      await session.run(`INSERT INTO ${tableName(entry.id)} SELECT * FROM ${bufferName(entry.id)}`)
-      await session.run(`DROP TABLE ${bufferName(entry.id)}`)
-      await session.run('COMMIT')
-    })
   }
 
   async #store(entry: TableEntry, rows: readonly StreamedRow[]): Promise<void> {
     const { clock, duck, folder } = this.#context
-    await this.flush(entry)
     if (rows.length === 0) return
     const known = new Set(entry.fields.map(({ name }) => name))
     const lines = rows.map(({ row }) =>

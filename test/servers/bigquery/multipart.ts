@@ -26,9 +26,11 @@ export class Multipart {
     await this.#through(Buffer.from('\r\n\r\n'))
   }
 
-  /** Whether there is no part after this one. */
-  async last(): Promise<boolean> {
-    return await this.#isEnd()
+  /** Reads to the end of the body; throws if there is another part. */
+  async finish(): Promise<void> {
+    if (!(await this.#isEnd())) throw new ApiError('badRequest', 'Multipart body with more than two parts.')
+    do this.#rest = Buffer.alloc(0)
+    while (await this.#more())
   }
 
   /** The bytes up to the next boundary. */

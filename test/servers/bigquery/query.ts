@@ -1,4 +1,5 @@
 import { bytesOf } from './billing.ts'
+import { flushBuffers } from './buffers.ts'
 import type { Context } from './context.ts'
 import { asApiError, invalidQuery } from './errors.ts'
 import type { Job } from './jobs.ts'
@@ -19,6 +20,7 @@ export async function runQuery(context: Context, job: Job): Promise<void> {
   const sql = textOf(query)
   const parameters = parametersOf(query)
   const statements = parseScript(sql)
+  await flushBuffers(context)
   const session = await context.duck.session()
   const interrupt = (): void => session.connection.interrupt()
   job.stop.signal.addEventListener('abort', interrupt)

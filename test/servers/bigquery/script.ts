@@ -148,7 +148,7 @@ export class Script {
       if (job !== undefined) job.result = result
       if (result !== undefined && !(this.#options.firstSelect && this.#job.result !== undefined)) this.#job.result = result
     } catch (thrown) {
-      const error = this.#placed(failureOf(thrown, this.#transaction, this.#context), at)
+      const error = this.#placed(failureOf(thrown), at)
       child({}, FREE, error)
       throw error
     }

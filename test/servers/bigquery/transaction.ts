@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { TableId } from './catalogue.ts'
-import { type Claims, conflict } from './claims.ts'
-import type { Context } from './context.ts'
+import type { Claims } from './claims.ts'
 import type { Session } from './duck.ts'
 import { ApiError, asApiError, invalidQuery } from './errors.ts'
 
@@ -47,12 +46,9 @@ export class Transaction {
 }
 
 /** What went wrong in DuckDB, in the words of the service as far as they are known. */
-export function failureOf(thrown: unknown, transaction: Transaction | undefined, { project }: Context): ApiError {
+export function failureOf(thrown: unknown): ApiError {
   if (thrown instanceof ApiError || !(thrown instanceof Error)) return asApiError(thrown)
   const { message } = thrown
-  if (/conflict/i.test(message)) {
-    return conflict(`${project}:${/table "([^"]+)"/i.exec(message)?.[1] ?? 'unknown'}`, transaction?.id ?? 'none')
-  }
   const required = /NOT NULL constraint failed: (?:\S+\.)?(\S+)/.exec(message)?.[1]
   if (required !== undefined) return invalidQuery(`Required field ${required} cannot be null`)
   if (/More than one row returned by a subquery/.test(message))

@@ -39,8 +39,7 @@ export async function openMultipart(context: Context, request: IncomingMessage):
       const file = join(context.folder, randomUUID())
       try {
         await pipeline(cutAfter(parts.content(), limit), createWriteStream(file))
-        if (!(await parts.last())) throw new ApiError('badRequest', 'Multipart body with more than two parts.')
-        for await (const _ of request);
+        await parts.finish()
         return createLoad(context, body, file)
       } catch (error) {
         await rm(file, { force: true })
