@@ -90,13 +90,13 @@ export class Script {
 
   async #one(statement: Statement): Promise<void> {
     const { action, at } = statement
-    this.#job.stop.signal.throwIfAborted()
     if (action.kind === 'IF') return await this.#if(action, at)
     if (action.kind === 'DECLARE') {
       for (const name of action.names) await this.#declare(name, action)
       return
     }
     await this.#context.onStatement?.({ jobId: this.#job.id, type: action.kind, sql: statement.text })
+    this.#job.stop.signal.throwIfAborted()
     await this.#recorded(statement.text, at, action.kind === 'SET' ? 'EXPRESSION' : 'STATEMENT', () => this.#execute(action))
   }
 

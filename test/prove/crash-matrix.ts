@@ -1,0 +1,25 @@
+import { type Blow, crash } from '../warehouse-bigquery/crash.ts'
+
+/**
+ * Every request of a small backfill, from the first to the last: the process is killed before it is worked on, killed after it, and lives but
+ * loses the answer. After the same command has run again the table is exact, and nothing was loaded or committed twice.
+ * Takes some minutes. Run it with: node test/prove/crash-matrix.ts
+ */
+
+const BLOWS: readonly Blow[] = ['killed before', 'killed after', 'answer lost']
+
+const undisturbed = await crash(undefined)
+const kinds = undisturbed.map(({ kind }) => kind)
+console.log(`${kinds.length} requests: ${[...new Set(kinds)].join(', ')}`)
+let failed = 0
+// How often a job is looked at differs from run to run; the shortest run decides what there is to strike at.
+for (let at = 0; at < kinds.length - 2; at++) {
+  for (const blow of BLOWS) {
+    await crash({ blow, strikes: (_, index) => index === at }).catch((error: unknown) => {
+      failed++
+      console.error(`request ${at} (${kinds[at]}), ${blow}: ${error instanceof Error ? error.message : String(error)}`)
+    })
+  }
+}
+console.log(`${3 * (kinds.length - 2)} blows, ${failed} failed`)
+process.exit(failed === 0 ? 0 : 1)
