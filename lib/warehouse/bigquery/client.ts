@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BigQuery } from '@google-cloud/bigquery'
 import { GoogleAuth, Impersonated, PassThroughClient } from 'google-auth-library'
@@ -124,13 +125,31 @@ async function connect({ project, location, apiEndpoint, keyFile, impersonate }:
   if (apiEndpoint?.startsWith('http:')) return new BigQuery({ ...common, authClient: new PassThroughClient() })
   const source = new GoogleAuth({
     scopes: [impersonate === undefined ? SCOPE : 'https://www.googleapis.com/auth/cloud-platform'],
-    ...(keyFile === undefined ? {} : { keyFilename: keyFile }),
+    ...(keyFile === undefined ? {} : { credentials: await readKey(keyFile) }),
   })
   // Asked for now: without credentials the client would send requests all the same, and die in the middle of an upload.
   const sourceClient = await source.getClient()
   if (impersonate === undefined) return new BigQuery({ ...common, authClient: sourceClient })
   const authClient = new Impersonated({ sourceClient, targetPrincipal: impersonate, targetScopes: [SCOPE] })
   return new BigQuery({ projectId: project ?? (await source.getProjectId()), ...common, authClient })
+}
+
+/** The key of a service account, or how to obtain other credentials. Read here: of a file that is none the library makes requests without credentials. */
+async function readKey(path: string): Promise<Record<string, unknown>> {
+  let key: unknown
+  try {
+    key = JSON.parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    throw new ServiceError({
+      message: `keyFile ${path} cannot be read: ${error instanceof Error ? error.message : error}`,
+      cause: error,
+    })
+  }
+  const fields = asObject(key) ?? {}
+  const needed = fields.type === 'service_account' ? ['client_email', 'private_key'] : ['type']
+  const missing = needed.filter(name => typeof fields[name] !== 'string')
+  if (missing.length > 0) throw new ServiceError({ message: `keyFile ${path} does not contain a ${missing.join(' and ')}` })
+  return fields
 }
 
 function exchange(service: BigQuery, project: string, request: Request): Promise<Answer> {

@@ -91,11 +91,7 @@ const CONFIGURATION: readonly (readonly [pattern: RegExp, hint: string])[] = [
     'Name a key file with keyFile, run `gcloud auth application-default login`, or run where a service account is attached.',
   ],
   [/unable to detect a project id/i, 'Name the project with the option project, or in the variable GOOGLE_CLOUD_PROJECT.'],
-  [/ENOENT|EACCES|EISDIR/, 'Check that keyFile can be read.'],
-  [
-    /not valid JSON|JSON at position|does not contain a (client_email|private_key)|key must be|DECODER routines|\bPEM\b/i,
-    'Check that keyFile is the JSON key of a service account.',
-  ],
+  [/keyFile|DECODER routines|\bPEM\b/, 'Check that keyFile can be read and is the JSON key of a service account.'],
   [
     /invalid_grant|invalid_rapt|reauth|token has been expired or revoked|invalid_client/i,
     'The credentials have expired or were revoked: log in again, or replace the key. A clock that is wrong by minutes has the same effect.',
