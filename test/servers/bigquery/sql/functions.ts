@@ -46,7 +46,7 @@ const BUILT: Readonly<Record<string, (args: readonly string[], call: Call) => st
   TIMESTAMP_MICROS: ([value]) => `make_timestamptz(CAST(${value} AS BIGINT))`,
   FORMAT_TIMESTAMP: ([format, value]) => `strftime(CAST(${value} AS TIMESTAMP), ${format})`,
   FORMAT_DATE: ([format, value]) => `strftime(CAST(${value} AS DATE), ${format})`,
-  PARSE_JSON: ([value]) => `CAST(${value} AS JSON)`,
+  PARSE_JSON: ([value]) => `json(${value})`,
   SPLIT: ([value, by = "','"]) => `string_split(${value}, ${by})`,
   GENERATE_UUID: () => 'CAST(uuid() AS VARCHAR)',
   GENERATE_ARRAY: ([from, to, step = '1']) => `generate_series(${from}, ${to}, ${step})`,

@@ -12,8 +12,9 @@ export function renderJson(expr: Expr | undefined, scope: Scope, render: Render)
   }
   if (expr.kind === 'call' && expr.name === 'ARRAY_AGG' && expr.over === undefined) {
     const [item] = expr.args
+    const json = renderJson(item, scope, render)
     const order = expr.orderBy.length === 0 ? '' : ` ORDER BY ${expr.orderBy.map(one => renderOrdering(one, render)).join(', ')}`
-    const all = `list(${expr.distinct ? 'DISTINCT ' : ''}${renderJson(item, scope, render)}${order})`
+    const all = `list(${expr.distinct ? 'DISTINCT ' : ''}${json}${order})`
     const some = expr.limit === undefined ? all : `(${all})[1:${render(expr.limit)}]`
     return `CASE WHEN count(*) = 0 THEN 'null' ELSE '[' || array_to_string(${some}, ',') || ']' END`
   }

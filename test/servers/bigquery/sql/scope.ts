@@ -142,7 +142,12 @@ export class Scope {
   typeOf(expr: Expr): Type | undefined {
     if (expr.kind === 'parameter') return this.environment.parameters.get(expr.name.toLowerCase())
     if (expr.kind === 'name') return this.resolve(expr).type
-    if (expr.kind === 'array') return { array: expr.items[0]?.kind === 'struct' ? { struct: [] } : 'STRING' }
+    if (expr.kind === 'array') {
+      const [first] = expr.items
+      // Which scalar it is makes no difference here.
+      if (first?.kind !== 'struct') return { array: 'STRING' }
+      return { array: { struct: first.fields.map(({ name, value }) => ({ name, type: this.typeOf(value) ?? 'STRING' })) } }
+    }
     if (expr.kind !== 'call') return undefined
     return {
       GENERATE_DATE_ARRAY: { array: 'DATE' as const },
