@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BigQuery } from '@google-cloud/bigquery'
-import { GoogleAuth, Impersonated, PassThroughClient } from 'google-auth-library'
+import { GoogleAuth, Impersonated, JWT, PassThroughClient } from 'google-auth-library'
 import { backoff } from '../../http/retry.ts'
 import { ServiceError } from './failure.ts'
 import type { Settings } from './options.ts'
@@ -36,7 +36,7 @@ const SCOPE = 'https://www.googleapis.com/auth/bigquery'
  */
 export class Client {
   readonly settings: Settings
-  #service: Promise<BigQuery> | undefined
+  #connection: Promise<Connection> | undefined
   #project: string | undefined
 
   constructor(settings: Settings) {
@@ -48,7 +48,7 @@ export class Client {
   async project(): Promise<string> {
     const known = this.#project
     if (known !== undefined) return known
-    const found = this.#connect().then(service => service.getProjectId())
+    const found = this.#connect().then(connection => connection.project ?? connection.service.getProjectId())
     const project = await this.#within(found, undefined)
     this.#project = project
     return project
@@ -57,7 +57,7 @@ export class Client {
   /** One request, one try, with a deadline. Throws a `ServiceError` for everything but an answer of success. */
   async send(request: Request): Promise<Answer> {
     const project = await this.project()
-    const service = await this.#within(this.#connect(), request.signal)
+    const { service } = await this.#within(this.#connect(), request.signal)
     return this.#within(exchange(service, project, request), request.signal)
   }
 
@@ -81,16 +81,16 @@ export class Client {
 
   /** The address that uploads go to. */
   async uploadAddress(): Promise<string> {
-    const { apiEndpoint } = await this.#connect()
-    return `${apiEndpoint}/upload/bigquery/v2/projects/${await this.project()}/jobs`
+    const { service } = await this.#connect()
+    return `${service.apiEndpoint}/upload/bigquery/v2/projects/${await this.project()}/jobs`
   }
 
-  #connect(): Promise<BigQuery> {
-    this.#service ??= connect(this.settings).catch((error: unknown) => {
-      this.#service = undefined
+  #connect(): Promise<Connection> {
+    this.#connection ??= connect(this.settings).catch((error: unknown) => {
+      this.#connection = undefined
       throw ServiceError.from(error)
     })
-    return this.#service
+    return this.#connection
   }
 
   /** The client waits for an answer for ever. What it waits for then is left to itself. */
@@ -115,27 +115,42 @@ export class Client {
   }
 }
 
-async function connect({ project, location, apiEndpoint, keyFile, impersonate }: Settings): Promise<BigQuery> {
+/** The client, and the project that its credentials name. */
+interface Connection {
+  readonly service: BigQuery
+  readonly project?: string | undefined
+}
+
+async function connect({ project, location, apiEndpoint, keyFile, impersonate }: Settings): Promise<Connection> {
   const common = {
     autoRetry: false,
     location,
     ...(project === undefined ? {} : { projectId: project }),
     ...(apiEndpoint === undefined ? {} : { apiEndpoint: apiEndpoint.replace(/\/$/, '') }),
   }
-  if (apiEndpoint?.startsWith('http:')) return new BigQuery({ ...common, authClient: new PassThroughClient() })
-  const source = new GoogleAuth({
-    scopes: [impersonate === undefined ? SCOPE : 'https://www.googleapis.com/auth/cloud-platform'],
-    ...(keyFile === undefined ? {} : { credentials: await readKey(keyFile) }),
-  })
+  if (apiEndpoint?.startsWith('http:')) return { service: new BigQuery({ ...common, authClient: new PassThroughClient() }) }
+  const scopes = [impersonate === undefined ? SCOPE : 'https://www.googleapis.com/auth/cloud-platform']
+  const key = keyFile === undefined ? undefined : await readKey(keyFile)
   // Asked for now: without credentials the client would send requests all the same, and die in the middle of an upload.
-  const sourceClient = await source.getClient()
-  if (impersonate === undefined) return new BigQuery({ ...common, authClient: sourceClient })
-  const authClient = new Impersonated({ sourceClient, targetPrincipal: impersonate, targetScopes: [SCOPE] })
-  return new BigQuery({ projectId: project ?? (await source.getProjectId()), ...common, authClient })
+  const sourceClient =
+    key === undefined
+      ? await new GoogleAuth({ scopes }).getClient()
+      : new JWT({ email: key.client_email, key: key.private_key, scopes })
+  const authClient =
+    impersonate === undefined
+      ? sourceClient
+      : new Impersonated({ sourceClient, targetPrincipal: impersonate, targetScopes: [SCOPE] })
+  return { service: new BigQuery({ ...common, authClient }), project: key?.project_id }
 }
 
-/** The key of a service account, or how to obtain other credentials. Read here: of a file that is none the library makes requests without credentials. */
-async function readKey(path: string): Promise<Record<string, unknown>> {
+/** What is used of the key of a service account. */
+interface Key {
+  readonly client_email: string
+  readonly private_key: string
+  readonly project_id?: string
+}
+
+async function readKey(path: string): Promise<Key> {
   let key: unknown
   try {
     key = JSON.parse(await readFile(path, 'utf8'))
@@ -145,11 +160,11 @@ async function readKey(path: string): Promise<Record<string, unknown>> {
       cause: error,
     })
   }
-  const fields = asObject(key) ?? {}
-  const needed = fields.type === 'service_account' ? ['client_email', 'private_key'] : ['type']
-  const missing = needed.filter(name => typeof fields[name] !== 'string')
-  if (missing.length > 0) throw new ServiceError({ message: `keyFile ${path} does not contain a ${missing.join(' and ')}` })
-  return fields
+  const { client_email, private_key, project_id } = asObject(key) ?? {}
+  if (typeof client_email !== 'string' || typeof private_key !== 'string') {
+    throw new ServiceError({ message: `keyFile ${path} has no client_email and private_key` })
+  }
+  return { client_email, private_key, ...(typeof project_id === 'string' ? { project_id } : {}) }
 }
 
 function exchange(service: BigQuery, project: string, request: Request): Promise<Answer> {

@@ -12,7 +12,7 @@ export interface BigQueryOptions {
   readonly stagingDataset?: string
   /** How rows are staged: one load job per chunk, or rows streamed into a long-lived table, where jobs are not allowed. Default `load`. */
   readonly staging?: 'load' | 'insert-all'
-  /** A key file of a service account. Default: the application default credentials. */
+  /** The JSON key of a service account. Default: the application default credentials. */
   readonly keyFile?: string
   /** The service account to act as, by its address; the credentials need the role Service Account Token Creator on it. */
   readonly impersonate?: string
