@@ -56,7 +56,7 @@ t.test('expressions are worth what GoogleSQL says, above all where DuckDB says o
     'EXISTS (SELECT 1 FROM UNNEST([1]) AS v WHERE v = 2)': 'false',
     "TO_JSON_STRING(STRUCT('a\"' AS s, 1 AS i, NUMERIC '1.50' AS n, NUMERIC '2' AS w, DATE '2026-01-01' AS d, CAST(NULL AS STRING) AS z))":
       '{"s":"a\\"","i":1,"n":"1.5","w":2,"d":"2026-01-01","z":null}',
-    'TO_JSON_STRING(ARRAY_AGG(STRUCT(v) ORDER BY v DESC LIMIT 1))': 'error: Unrecognized name: v at [1:39]',
+    'TO_JSON_STRING(ARRAY_AGG(STRUCT(v) ORDER BY v DESC LIMIT 1))': 'error: Unrecognized name: v at [1:40]',
     '(SELECT TO_JSON_STRING(ARRAY_AGG(STRUCT(v) ORDER BY v DESC LIMIT 1)) FROM UNNEST([1, 2]) AS v)': '[{"v":2}]',
     "TO_JSON_STRING(TIMESTAMP '2026-01-01 00:00:00.5+00')": '"2026-01-01T00:00:00.5Z"',
     'TO_JSON_STRING(PARSE_JSON(\'{"b": [1]}\'))': '{"b":[1]}',
