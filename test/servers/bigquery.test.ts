@@ -131,7 +131,7 @@ t.test('rows of every type come back exact', async t => {
       date: { value: '0001-01-01' },
       datetime: { value: '2026-01-02T03:04:05.000001' },
       time: { value: '23:59:59.999999' },
-      timestamp: { value: '9999-12-31T23:59:59.999999Z' },
+      timestamp: { value: '9999-12-31T23:59:59.999999000Z' },
       json: '{"a":[1,null]}',
     },
     Object.fromEntries(types.map(type => [type.toLowerCase(), null])),
