@@ -150,6 +150,16 @@ export const PUBLISH_CASES: readonly ConformanceCase[] = [
     deepEqual([first?.present.map(({ day }) => day), second?.present.map(({ day }) => day)], [[D1], [D3]])
     equal((await shown(host)).length, 4)
   }),
+  prepared('a day that one client publishes stays what it was for the others of the group', async host => {
+    const days = [D1, D2, D3]
+    const old = ['a', 'b'].map(client => ({ client, from: D1, to: D3, rows: days.map(day => row(client, day, 'old')) }))
+    await publishDrafts(host.warehouse, TABLE, TOTALS, old)
+    await publishDrafts(host.warehouse, TABLE, TOTALS, [
+      { client: 'a', from: D1, to: D2, rows: [row('a', D1, 'new')] },
+      { client: 'b', from: D2, to: D3, rows: [row('b', D3, 'new')] },
+    ])
+    deepEqual(await shown(host), [`a ${D1} new 1 0.5`, `a ${D3} old 1 0.5`, `b ${D1} old 1 0.5`, `b ${D3} new 1 0.5`])
+  }),
   prepared('a client is exactly its name', async host => {
     const { warehouse } = host
     const clients = [

@@ -9,17 +9,20 @@ import { type Blow, crash } from '../warehouse-bigquery/crash.ts'
 const BLOWS: readonly Blow[] = ['killed before', 'killed after', 'answer lost']
 
 const undisturbed = await crash(undefined)
-const kinds = undisturbed.map(({ kind }) => kind)
+const kinds = undisturbed.log.map(({ kind }) => kind)
 console.log(`${kinds.length} requests: ${[...new Set(kinds)].join(', ')}`)
+let struck = 0
 let failed = 0
-// How often a job is looked at differs from run to run; the shortest run decides what there is to strike at.
-for (let at = 0; at < kinds.length - 2; at++) {
+for (let at = 0; at < kinds.length; at++) {
   for (const blow of BLOWS) {
-    await crash({ blow, strikes: (_, index) => index === at }).catch((error: unknown) => {
+    try {
+      // How often a job is looked at differs from run to run, and so does whether the last requests come.
+      if ((await crash({ blow, strikes: (_, index) => index === at })).struck) struck++
+    } catch (error) {
       failed++
       console.error(`request ${at} (${kinds[at]}), ${blow}: ${error instanceof Error ? error.message : String(error)}`)
-    })
+    }
   }
 }
-console.log(`${3 * (kinds.length - 2)} blows, ${failed} failed`)
-process.exit(failed === 0 ? 0 : 1)
+console.log(`${3 * kinds.length} blows, ${struck} struck and left the table exact, ${failed} did not`)
+process.exit(failed === 0 && struck > 2 * kinds.length ? 0 : 1)

@@ -21,8 +21,7 @@ const BLOWS: readonly Blow[] = ['killed before', 'killed after']
 for (const [what, strikes] of MOMENTS) {
   for (const blow of BLOWS) {
     t.test(`${blow} ${what}, the table is exact in the end, and nothing happened twice`, async t => {
-      await crash({ blow, strikes })
-      t.pass('exact')
+      t.ok((await crash({ blow, strikes })).struck, 'the moment came')
     })
   }
 }

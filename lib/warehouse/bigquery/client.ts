@@ -128,7 +128,9 @@ async function connect({ project, location, apiEndpoint, keyFile, impersonate }:
     ...(project === undefined ? {} : { projectId: project }),
     ...(apiEndpoint === undefined ? {} : { apiEndpoint: apiEndpoint.replace(/\/$/, '') }),
   }
-  if (apiEndpoint?.startsWith('http:')) return { service: new BigQuery({ ...common, authClient: new PassThroughClient() }) }
+  if (apiEndpoint?.startsWith('http:')) {
+    return { service: plain(new BigQuery({ ...common, authClient: new PassThroughClient() })) }
+  }
   const scopes = [impersonate === undefined ? SCOPE : 'https://www.googleapis.com/auth/cloud-platform']
   const key = keyFile === undefined ? undefined : await readKey(keyFile)
   // Asked for now: without credentials the client would send requests all the same, and die in the middle of an upload.
@@ -140,7 +142,13 @@ async function connect({ project, location, apiEndpoint, keyFile, impersonate }:
     impersonate === undefined
       ? sourceClient
       : new Impersonated({ sourceClient, targetPrincipal: impersonate, targetScopes: [SCOPE] })
-  return { service: new BigQuery({ ...common, authClient }), project: key?.project_id }
+  return { service: plain(new BigQuery({ ...common, authClient })), project: key?.project_id }
+}
+
+/** Without what the client adds to every address: where one has a query already, as that of an upload has, it would break it. */
+function plain(service: BigQuery): BigQuery {
+  service.interceptors = []
+  return service
 }
 
 /** What is used of the key of a service account. */
@@ -169,16 +177,16 @@ async function readKey(path: string): Promise<Key> {
 
 function exchange(service: BigQuery, project: string, request: Request): Promise<Answer> {
   const { method, path, query, json, bytes, headers } = request
-  const url = new URL(path.startsWith('http') ? path : `${service.baseUrl}/projects/${project}${path}`)
-  // The client puts its own query behind a second question mark when the address has one already.
-  const qs = { ...Object.fromEntries(url.searchParams), ...query }
-  const uri = `${url.origin}${url.pathname}`
+  const own = path.startsWith('/')
+  const url = new URL(own ? `${service.baseUrl}/projects/${project}${path}` : path)
+  for (const [name, value] of Object.entries({ ...query, ...(own ? { prettyPrint: 'false' } : {}) })) {
+    url.searchParams.set(name, String(value))
+  }
   return new Promise((resolve, reject) => {
     service.request(
       {
         method,
-        uri,
-        qs,
+        uri: url.href,
         ...(json === undefined ? {} : { body: JSON.stringify(json) }),
         ...(bytes === undefined ? {} : { body: bytes }),
         headers: { ...(json === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },

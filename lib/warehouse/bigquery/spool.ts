@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createReadStream, createWriteStream, type WriteStream } from 'node:fs'
+import { createReadStream, type WriteStream } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -16,9 +16,9 @@ export class SpoolFile {
   lines = 0
   bytes = 0
 
-  constructor(path: string) {
+  constructor(path: string, file: WriteStream) {
     this.path = path
-    this.#file = createWriteStream(path, { flags: 'wx' })
+    this.#file = file
     this.#file.on('error', error => this.#gzip.destroy(error))
     this.#gzip.pipe(this.#file)
     this.#written = finished(this.#file)
@@ -53,7 +53,8 @@ export class SpoolFile {
 /** Opens a new spool file in a folder, which is created when it is not there. */
 export async function openSpool(folder: string, name: string): Promise<SpoolFile> {
   await mkdir(folder, { recursive: true })
-  return new SpoolFile(join(folder, `${name}${SUFFIX}`))
+  const path = join(folder, `${name}${SUFFIX}`)
+  return new SpoolFile(path, (await open(path, 'wx')).createWriteStream())
 }
 
 const SUFFIX = '.ndjson.gz'
