@@ -38,34 +38,32 @@ export class Claims {
     const held = this.#held.get(key)
     if (held?.transaction === transaction) return
     if (held !== undefined || (this.#changed.get(key) ?? 0) > snapshot) throw conflict(display, transaction)
-    let release = (): void => undefined
-    const released = new Promise<void>(resolve => {
-      release = resolve
-    })
+    this.#hold(key, transaction)
+  }
+
+  #hold(key: string, transaction: string): void {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     this.#held.set(key, { transaction, released, release })
   }
 
-  /** The transaction is over; what it claimed is free. */
-  release(transaction: string, committed: boolean): void {
+  /** The transaction, or the statement outside of one, is over; what it claimed is free. */
+  release(transaction: string, changed: boolean): void {
     for (const [key, claim] of this.#held) {
       if (claim.transaction !== transaction) continue
       this.#held.delete(key)
-      if (committed) this.#changed.set(key, ++this.#turn)
+      if (changed) this.#changed.set(key, ++this.#turn)
       claim.release()
     }
   }
 
-  /** DML outside a transaction changed rows of the table. */
-  changed(table: TableId): void {
-    this.#changed.set(tableName(table), ++this.#turn)
-  }
-
-  /** DML outside a transaction waits for the one that holds the table. */
-  async wait(table: TableId, signal: AbortSignal): Promise<void> {
-    for (let held = this.#held.get(tableName(table)); held !== undefined; held = this.#held.get(tableName(table))) {
+  /** Claims a table for DML outside a transaction, which waits for the one that holds it. */
+  async acquire(table: TableId, statement: string, signal: AbortSignal): Promise<void> {
+    const key = tableName(table)
+    for (let held = this.#held.get(key); held !== undefined; held = this.#held.get(key)) {
       await Promise.race([held.released, aborted(signal)])
       signal.throwIfAborted()
     }
+    this.#hold(key, statement)
   }
 
   /** Counts a DML statement, and throws when a table had too many of them in 10 s. */

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { StatementEvent } from './context.ts'
 import { adsTable, done, errorOf, type Host, host, load, row, run } from './kit.ts'
 
-/** A server whose jobs stop before a statement until they are let go. */
+/** A server whose jobs stop before a statement of some kind until they are let go. */
 async function stopping(t: Parameters<typeof host>[0], options: Parameters<typeof host>[1] = {}) {
   const stops = new Map<string, { reached: PromiseWithResolvers<void>; held: PromiseWithResolvers<void> }>()
   const onStatement = async ({ jobId, type }: StatementEvent): Promise<void> => {
@@ -12,10 +12,10 @@ async function stopping(t: Parameters<typeof host>[0], options: Parameters<typeo
   }
   const at = await host(t, { ...options, onStatement })
   await load(await adsTable(at), [row('a', '2026-01-01', 1), row('b', '2026-01-02', 2)])
-  /** Starts a script and waits until it is about to commit. */
-  const held = async (jobId: string, body: string): Promise<() => Promise<string | undefined>> => {
+  /** Starts a script and waits until it is about to commit, or to do something else. */
+  const held = async (jobId: string, body: string, before = 'COMMIT_TRANSACTION'): Promise<() => Promise<string | undefined>> => {
     const stop = { reached: Promise.withResolvers<void>(), held: Promise.withResolvers<void>() }
-    stops.set(`${jobId} COMMIT_TRANSACTION`, stop)
+    stops.set(`${jobId} ${before}`, stop)
     const [job] = await at.bq.createQueryJob({ query: `BEGIN TRANSACTION; ${body} COMMIT TRANSACTION;`, jobId })
     await Promise.race([stop.reached.promise, done(job)])
     return async () => {
@@ -49,24 +49,10 @@ t.test('of two transactions that change one table the later is aborted, though t
 
 t.test('a transaction is aborted by one that committed after it began', async t => {
   const { at, held } = await stopping(t)
-  const late = Promise.withResolvers<void>()
-  const began = Promise.withResolvers<void>()
-  const slow = await host(t, {
-    onStatement: async ({ jobId, type }) => {
-      if (jobId !== 'late' || type !== 'DELETE') return
-      began.resolve()
-      await late.promise
-    },
-  })
-  await load(await adsTable(slow), [row('a', '2026-01-01', 1), row('b', '2026-01-02', 2)])
-  const [job] = await slow.bq.createQueryJob({ query: `BEGIN TRANSACTION; ${replace('a')} COMMIT TRANSACTION;`, jobId: 'late' })
-  await began.promise
-  t.notOk(errorOf(await run(slow, `BEGIN TRANSACTION; ${replace('b')} COMMIT TRANSACTION;`)))
-  late.resolve()
-  t.match(errorOf(await done(job))?.message, ABORTED)
-  t.strictSame(await contents(slow), ['a1', 'b9'])
-  t.equal(await (await held('alone', replace('a')))(), undefined)
-  t.strictSame(await contents(at), ['a9', 'b2'])
+  const late = await held('late', replace('a'), 'DELETE')
+  t.notOk(errorOf(await run(at, `BEGIN TRANSACTION; ${replace('b')} COMMIT TRANSACTION;`)))
+  t.match(await late(), ABORTED)
+  t.strictSame(await contents(at), ['a1', 'b9'])
 })
 
 t.test('transactions that only append do not conflict, and both leave their rows', async t => {
@@ -99,12 +85,22 @@ t.test('changes outside a transaction wait until it is over', async t => {
   const { at, held } = await stopping(t)
   const first = await held('first', replace('a'))
   const [waiting] = await at.bq.createQueryJob({ query: "UPDATE ads.daily SET n = n + 1 WHERE client_id = 'a'" })
-  const reading = await run(at, 'SELECT 1 AS x')
-  t.match(reading.metadata.status, { state: 'DONE' })
+  // Long enough for a change that does not wait.
+  for (let n = 0; n < 10; n++) t.match((await run(at, 'SELECT n FROM ads.daily')).metadata.status, { state: 'DONE' })
   t.match((await waiting.getMetadata())[0].status, { state: 'RUNNING' })
   t.equal(await first(), undefined)
   t.notOk(errorOf(await done(waiting)))
   t.strictSame(await contents(at), ['a10', 'b2'])
+})
+
+t.test('a transaction sees the tables as they were when it began, and what it did itself', async t => {
+  const { at, held } = await stopping(t)
+  const asItBegan = "ASSERT (SELECT COUNT(*) FROM ads.daily) = 2 AS 'as it began';"
+  const itsOwn = "ASSERT (SELECT COUNT(*) FROM ads.daily) = 1 AS 'its own';"
+  const reader = await held('reader', `${asItBegan} DELETE FROM ads.daily WHERE client_id = 'a'; ${itsOwn}`, 'ASSERT')
+  await load(at.bq.dataset('ads').table('daily'), [row('c', '2026-01-01', 3)])
+  t.equal(await reader(), undefined)
+  t.strictSame(await contents(at), ['b2', 'c3'])
 })
 
 t.test('tables do not conflict with one another, and what is rolled back conflicts with nothing', async t => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { type Bytes, bytesChanged, bytesOf } from './billing.ts'
 import { tableName } from './catalogue.ts'
 import { conflict } from './claims.ts'
@@ -27,29 +28,52 @@ export interface Changed {
 
 /** Runs a DML statement under the rules of the service: those of conflicts, of streaming buffers, and of what it costs. */
 export async function runDml(
-  { claims, catalogue, switches }: Context,
+  context: Context,
   session: Session,
   dml: Dml,
   uses: readonly TableUse[],
-  { transaction, signal, afford }: Surroundings,
+  surroundings: Surroundings,
+): Promise<Changed> {
+  const { claims, catalogue, switches } = context
+  const { id } = dml.target.entry
+  claims.countStatement(id, switches.dmlPer10Seconds, catalogue.display(id))
+  if (surroundings.transaction !== undefined || dml.changes === undefined)
+    return await runClaimed(context, session, dml, uses, surroundings)
+  const statement = randomUUID()
+  await claims.acquire(id, statement, surroundings.signal)
+  let changed = false
+  try {
+    const done = await runClaimed(context, session, dml, uses, surroundings)
+    changed = done.rows > 0
+    return done
+  } finally {
+    claims.release(statement, changed)
+  }
+}
+
+async function runClaimed(
+  { catalogue, switches }: Context,
+  session: Session,
+  dml: Dml,
+  uses: readonly TableUse[],
+  { transaction, afford }: Surroundings,
 ): Promise<Changed> {
   const { target, changes } = dml
   const { id } = target.entry
   const display = catalogue.display(id)
-  claims.countStatement(id, switches.dmlPer10Seconds, display)
-  if (changes !== undefined && transaction === undefined) await claims.wait(id, signal)
   await mustNotTouchBuffer(session, dml, display, transaction !== undefined)
   if (dml.ambiguous !== undefined && (await session.query(dml.ambiguous)).length > 0) {
     throw invalidQuery('UPDATE/MERGE must match at most one source row for each target row')
   }
   const bytes = await bytesOfDml(session, dml, uses)
   afford(bytes)
-  const mutates = changes !== undefined && (switches.emptyMutationClaims || (await holdsRow(session, target, changes)))
-  if (mutates) transaction?.claim(id, display)
+  if (transaction !== undefined && changes !== undefined) {
+    // Before the first row changes: DuckDB would let some of it pass.
+    if (switches.emptyMutationClaims || (await holdsRow(session, target, changes))) transaction.claim(id, display)
+  }
   const { inserted, updated, deleted } = await change(session, dml).catch((error: unknown) => {
     throw isConflict(error) ? conflict(display, transaction?.id ?? 'none') : error
   })
-  if (mutates && transaction === undefined) claims.changed(id)
   catalogue.touch(target.entry)
   const rows = inserted + updated + deleted
   const count = (n: number): string | undefined => (n > 0 ? String(n) : undefined)

@@ -134,6 +134,14 @@ t.test('a partition is replaced by its decorator, and rows of another one are re
     { client_id: 'a', n: '2' },
   ]
   t.strictSame(await at.server.query('SELECT client_id, n FROM ads.daily ORDER BY date'), left)
+  const fresh = at.bq.dataset('ads').table('fresh$20260101')
+  const partitioned = {
+    schema: { fields: FIELDS },
+    timePartitioning: { type: 'DAY', field: 'date' },
+    writeDisposition: 'WRITE_TRUNCATE',
+  }
+  t.match(errorOf(await load(fresh, [row('b', '2026-01-02', 4)], partitioned)), { message: /different partitions/ })
+  t.strictSame(await at.bq.dataset('ads').table('fresh').exists(), [false], 'a table that was made for it is gone')
   const foreign = await load(partition, [row('b', '2026-01-01', 4), row('b', '2026-01-02', 4)], {
     writeDisposition: 'WRITE_TRUNCATE',
   })

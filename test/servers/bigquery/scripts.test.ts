@@ -139,7 +139,8 @@ t.test('a job id is run once, whatever is asked the second time', async t => {
   t.equal(metadata.configuration.query.query, INSERT, 'the first is there to be adopted')
   for (const requestId of ['r1', 'r1', 'r2']) {
     const body = JSON.stringify({ query: INSERT, useLegacySql: false, requestId })
-    await fetch(`${at.server.url}/bigquery/v2/projects/${at.server.project}/queries`, { method: 'POST', body })
+    const answer = await fetch(`${at.server.url}/bigquery/v2/projects/${at.server.project}/queries`, { method: 'POST', body })
+    t.match(await answer.json(), { jobComplete: true, numDmlAffectedRows: '1' })
   }
   t.equal((await contents(at)).length, 6, 'a request id is run once too')
 })

@@ -133,8 +133,8 @@ t.test('rows streamed at the same moment are all stored', async t => {
   const at = await host(t)
   const table = await adsTable(at)
   const insert = (n: number): Promise<unknown> => table.insert([{ insertId: `r${n}`, json: row('a', TODAY, n) }], { raw: true })
-  await Promise.all(Array.from({ length: 20 }, (_, n) => insert(n)))
-  t.strictSame(await rowsOf(at, 'SELECT COUNT(*) AS n, COUNT(DISTINCT n) AS d FROM ads.daily'), [{ n: 20, d: 20 }])
+  await Promise.all(Array.from({ length: 50 }, (_, n) => insert(n)))
+  t.strictSame(await rowsOf(at, 'SELECT COUNT(*) AS n, COUNT(DISTINCT n) AS d FROM ads.daily'), [{ n: 50, d: 50 }])
 })
 
 t.test('a table that was just made loses what is streamed into it, if the test wants that', async t => {
