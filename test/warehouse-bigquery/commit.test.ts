@@ -43,6 +43,9 @@ function commits({ server }: BigQueryHost): { readonly id: string; readonly erro
   return server.jobs.filter(({ id }) => id.startsWith('headrace-commit'))
 }
 
+// Many commits, each a script of some twenty statements.
+t.setTimeout(120_000)
+
 const EFFECTS: readonly (readonly [string, RequestEffect])[] = [
   ['is answered with 503', { kind: 'error', reason: 'backendError', status: 503 }],
   ['is answered with 503 after it was done', { kind: 'error', reason: 'backendError', status: 503, after: true }],

@@ -7,6 +7,9 @@ import { type Blow, crash } from './crash.ts'
  * their turn in `test/prove/crash-matrix.ts`.
  */
 
+// Each has two processes, one after the other.
+t.setTimeout(120_000)
+
 const about = (kind: RequestKind, job: string) => (info: RequestInfo) =>
   info.kind === kind && info.jobId?.startsWith(job) === true
 
