@@ -53,6 +53,9 @@ t.test('a transaction is aborted by one that committed after it began', async t 
   t.notOk(errorOf(await run(at, `BEGIN TRANSACTION; ${replace('b')} COMMIT TRANSACTION;`)))
   t.match(await late(), ABORTED)
   t.strictSame(await contents(at), ['a1', 'b9'])
+  const later = await held('later', replace('a'), 'DELETE')
+  t.notOk(errorOf(await run(at, "UPDATE ads.daily SET n = 8 WHERE client_id = 'b'")))
+  t.match(await later(), ABORTED, 'a change outside a transaction counts too')
 })
 
 t.test('transactions that only append do not conflict, and both leave their rows', async t => {
