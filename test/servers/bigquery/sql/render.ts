@@ -6,6 +6,7 @@ import { renderCall, renderOrdering } from './functions.ts'
 import { renderJson } from './json-text.ts'
 import { mustBeFiltered, parameterName, Scope, type Source, type TableUse } from './scope.ts'
 import { position } from './tokens.ts'
+import { isAggregated } from './walk.ts'
 
 /** Translates an expression into DuckDB's SQL. */
 export function renderExpr(expr: Expr, scope: Scope): string {
@@ -130,6 +131,7 @@ function aliasesOf(query: Query, outer: Scope): Scope {
 }
 
 function renderSelect(select: Select, outer: Scope): { sql: string; inner: Scope } {
+  if (select.from === undefined) mustNeedNoRows(select)
   const scope = new Scope(outer.environment, outer)
   const render = (expr: Expr): string => renderExpr(expr, scope)
   const from = select.from === undefined ? '' : ` FROM ${renderFrom(select.from, scope)}`
@@ -146,6 +148,16 @@ function renderSelect(select: Select, outer: Scope): { sql: string; inner: Scope
   for (const use of own) mustBeFiltered(use, scope.environment.catalogue.display(use.entry.id))
   const sql = `SELECT ${select.distinct ? 'DISTINCT ' : ''}${items.join(', ')}${from}${where}${group}${having}${qualify}`
   return { sql, inner: scope }
+}
+
+/** Without FROM there is one row, and nothing to count or to leave out. */
+function mustNeedNoRows({ items, where, groupBy, having }: Select): void {
+  const values = items.flatMap(item => (item.kind === 'value' ? [item.value] : []))
+  if (items.length > values.length) throw invalidQuery('SELECT * must have a FROM clause')
+  if (where !== undefined) throw invalidQuery('Query without FROM clause cannot have a WHERE clause')
+  if (groupBy.length > 0 || having !== undefined || values.some(isAggregated)) {
+    throw invalidQuery('SELECT without FROM clause cannot use aggregation')
+  }
 }
 
 function renderItem(item: Item, name: string, scope: Scope): string {

@@ -51,6 +51,13 @@ export function hasSubquery(expr: Expr): boolean {
   return children(expr).some(hasSubquery)
 }
 
+const AGGREGATES = /^(COUNT|COUNTIF|SUM|MIN|MAX|AVG|ANY_VALUE|ARRAY_AGG|STRING_AGG|LOGICAL_AND|LOGICAL_OR)$/
+
+/** Whether an expression aggregates the rows of its own query. */
+export function isAggregated(expr: Expr): boolean {
+  return (expr.kind === 'call' && AGGREGATES.test(expr.name)) || children(expr).some(isAggregated)
+}
+
 /** The names in an expression. */
 export function namesIn(expr: Expr): Extract<Expr, { kind: 'name' }>[] {
   return expr.kind === 'name' ? [expr] : children(expr).flatMap(namesIn)
