@@ -32,7 +32,7 @@ export function defineConfig(options: ConfigOptions): Config {
 }
 
 function* problemsOf({ pipelines, clients, warehouse, ledger }: Partial<ConfigOptions>): Generator<string> {
-  if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path })'
+  if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path }) or bigquery()'
   if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path })'
   if (typeof clients !== 'function' && !Array.isArray(clients)) yield 'its clients are neither a list nor a function'
   if (!Array.isArray(pipelines) || pipelines.length === 0) {

@@ -10,6 +10,7 @@ const ROLLED_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'COUNT_DIVERGED',
   'STAGED_UNREADABLE',
   'WAREHOUSE_BUSY',
+  'WAREHOUSE_CEILING',
 ])
 
 /** What follows from an error: held for a person, parked, another try after a pause, or failed when the tries are used up. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Bytes } from '../bytes.ts'
 import { daysOf } from '../chunk.ts'
 import type { AnyRow, Reject } from '../row.ts'
 import { batch } from '../steps/batch.ts'
@@ -37,7 +38,7 @@ export async function stageDraft(warehouse: Warehouse, table: Table, draft: Draf
   const window = { from, to }
   const summary = new ChunkSummary(table, totals)
   const staging = await warehouse.stage(table, attemptId)
-  const target = { window, table, staging, encodeRow: warehouse.encoder(table), summary, keys: undefined }
+  const target = { window, table, staging, encodeRow: warehouse.encoder(table), summary, keys: undefined, scratch: new Bytes() }
   async function* pages() {
     yield encodePage({ records: [], rows: [], rejects }, target)
     for (let at = 0; at < rows.length; at += 1_000) {
