@@ -249,6 +249,7 @@ export class Attempt {
       },
       rejectedBy: Object.fromEntries(rejectedBy),
       stagedBytes: bytes,
+      cost: publication?.cost ?? null,
       days,
       columns: this.#summary.columns(),
       fields: this.#shape.fields(),

@@ -61,6 +61,9 @@ export function createMetrics(registry: Registry) {
       'warehouse',
     ),
     commitSeconds: histogram('headrace_commit_duration_seconds', 'Wall time of a transaction.', COMMIT_SECONDS, 'warehouse'),
+    warehouseJobs: counter('headrace_warehouse_jobs_total', 'Jobs of the warehouse for published chunks.', 'pipeline'),
+    warehouseBytesBilled: counter('headrace_warehouse_bytes_billed_total', 'Bytes billed for published chunks.', 'pipeline'),
+    warehouseSlotSeconds: counter('headrace_warehouse_slot_seconds_total', 'Slot time for published chunks.', 'pipeline'),
     apiRequests: counter('headrace_api_requests_total', 'Requests by class of answer.', 'api', 'code_class'),
     apiSeconds: histogram('headrace_api_request_duration_seconds', 'Time of one request.', REQUEST_SECONDS, 'api'),
     apiRetries: counter('headrace_api_retries_total', 'Requests tried again.', 'api'),
@@ -90,6 +93,9 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
     metrics.bytesExtracted,
     metrics.bytesStaged,
     metrics.divergences,
+    metrics.warehouseJobs,
+    metrics.warehouseBytesBilled,
+    metrics.warehouseSlotSeconds,
   ]) {
     counter.inc({ pipeline }, 0)
   }

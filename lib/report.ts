@@ -45,6 +45,11 @@ export class Report {
     metrics.chunkAttempts.inc({ ...labels, outcome: 'success' satisfies AttemptOutcome })
     metrics.rowsLoaded.inc(labels, rows.inserted)
     metrics.rowsDeleted.inc(labels, rows.deleted)
+    if (summary.cost !== null) {
+      metrics.warehouseJobs.inc(labels, summary.cost.jobs)
+      metrics.warehouseBytesBilled.inc(labels, summary.cost.bytesBilled)
+      metrics.warehouseSlotSeconds.inc(labels, summary.cost.slotMs / 1_000)
+    }
     log.info({ event: `chunk.${state}`, ...this.#logged(), rows, group: summary.groupId }, `${name} ${state}`)
     if (rows.staged === 0) {
       metrics.chunksEmpty.inc(labels)

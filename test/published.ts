@@ -68,6 +68,7 @@ function summaryOf(pipeline: string, client: string, window: Window, attemptId: 
       previous: null,
     },
     rejectedBy: {},
+    cost: null,
     stagedBytes: 0,
     days: daysOf(window).map(day => ({ day, rows, rejected: 0, fingerprint: '0000000000000000', totals: {} })),
     columns: {},

@@ -1,7 +1,7 @@
 import type { Chunk, Day, Window } from '../chunk.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
-import type { DayChange } from '../warehouse/warehouse.ts'
+import type { Cost, DayChange } from '../warehouse/warehouse.ts'
 import type { ChunkState } from './states.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
@@ -77,6 +77,8 @@ export interface AttemptSummary {
   }
   readonly rejectedBy: Readonly<Record<string, number>>
   readonly stagedBytes: number
+  /** What the warehouse charged for staging and publishing it; null where nothing is charged, or nothing was published. */
+  readonly cost: Cost | null
   readonly days: readonly DaySummary[]
   readonly columns: Readonly<Record<string, ColumnSummary>>
   /** Paths of the fields seen in the records, sorted. */

@@ -105,6 +105,7 @@ export function summaryOf({ chunk, runId, attempt, attemptId }: Claim, more: Par
       previous: null,
     },
     rejectedBy: {},
+    cost: null,
     stagedBytes: 1,
     days,
     columns: {},
