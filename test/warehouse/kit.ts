@@ -1,20 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { Test } from 'tap'
-import { Bytes } from '../../lib/bytes.ts'
-import { daysOf } from '../../lib/chunk.ts'
 import type { WarningName } from '../../lib/errors.ts'
 import type { AnyRow, Reject, Value } from '../../lib/row.ts'
-import { batch } from '../../lib/steps/batch.ts'
-import { encodePage } from '../../lib/steps/encode.ts'
-import { stageBatch } from '../../lib/steps/stage.ts'
-import { ChunkSummary } from '../../lib/summary.ts'
 import { type Column, date, defineTable, int64, nullable, numeric, string, type Table } from '../../lib/table.ts'
+import { type Draft, stageDraft } from '../../lib/testing/stage.ts'
 import { duckdb } from '../../lib/warehouse/duckdb/duckdb.ts'
 import type { Member, Publication, Warehouse, WarehouseCall } from '../../lib/warehouse/warehouse.ts'
 
@@ -54,48 +48,9 @@ export async function prepared(t: Test, ...tables: readonly Table[]): Promise<{ 
   return { warehouse, path }
 }
 
-/** What a member is made of. */
-export interface Draft {
-  readonly client: string
-  readonly from: string
-  readonly to?: string
-  readonly rows?: readonly AnyRow[]
-  readonly rejects?: readonly Reject[]
-  readonly generation?: number
-  readonly intent?: Member['intent']
-  readonly restated?: readonly string[]
-  readonly checkKey?: boolean
-  readonly totals?: readonly string[]
-}
-
-let newest = 0
-
-/** Stages rows the way a chunk does, and returns the member that asks to publish them. */
-export async function stage(warehouse: Warehouse, table: Table, draft: Draft): Promise<Member> {
-  const { client, from, to = from, rows = [], rejects = [], totals = table === ads ? TOTALS : [] } = draft
-  const attemptId = randomUUID()
-  const window = { from, to }
-  const summary = new ChunkSummary(table, totals)
-  const staging = await warehouse.stage(table, attemptId)
-  const target = { window, table, staging, encodeRow: warehouse.encoder(table), summary, keys: undefined, scratch: new Bytes() }
-  async function* pages() {
-    yield encodePage({ records: [], rows: [], rejects }, target)
-    for (let at = 0; at < rows.length; at += 1_000) {
-      const page = rows.slice(at, at + 1_000)
-      yield encodePage({ records: page, rows: page, rejects: [] }, target)
-    }
-  }
-  for await (const next of batch(pages())) await stageBatch(next, target)
-  await staging.seal()
-  return {
-    chunk: { pipeline: 'test', client, window },
-    attemptId,
-    generation: draft.generation ?? ++newest,
-    intent: draft.intent ?? 'publish',
-    days: summary.days(daysOf(window)),
-    restated: draft.restated ?? [],
-    checkKey: draft.checkKey ?? false,
-  }
+/** Stages rows the way a chunk does, and returns the member that asks to publish them; totals are those of the table, if it is the usual one. */
+export function stage(warehouse: Warehouse, table: Table, draft: Draft): Promise<Member> {
+  return stageDraft(warehouse, table, { totals: table === ads ? TOTALS : [], ...draft })
 }
 
 /** A day that is as good as any other. */

@@ -1,8 +1,9 @@
 import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Committer } from '../../lib/steps/commit.ts'
+import type { Draft } from '../../lib/testing/stage.ts'
 import { GroupRefused, type Member, type Warehouse } from '../../lib/warehouse/warehouse.ts'
-import { ad, ads, adsRows, calling, type Draft, execute, prepared, stage, TOTALS } from './kit.ts'
+import { ad, ads, adsRows, calling, execute, prepared, stage, TOTALS } from './kit.ts'
 
 const DAY = '2026-01-01'
 
@@ -65,7 +66,13 @@ t.test('a member whose rows are not as many as it expects is refused', async t =
   const { warehouse, path } = await prepared(t, ads)
   const [a, b, c] = await three(warehouse)
   const wrong = { ...b, days: b.days.map(day => ({ ...day, rows: 2 })) }
-  await onlyB(t, warehouse, path, [a, wrong, c], /^COUNT_DIVERGED test\/b\/2026-01-01: 2026-01-01: 2 rows expected, 1 found$/)
+  await onlyB(
+    t,
+    warehouse,
+    path,
+    [a, wrong, c],
+    /^COUNT_DIVERGED conformance\/b\/2026-01-01: 2026-01-01: 2 rows expected, 1 found$/,
+  )
 })
 
 t.test('a member whose control total is another is refused', async t => {
@@ -106,7 +113,7 @@ for (const [what, harm] of [
     const { warehouse, path } = await prepared(t, ads)
     const [a, b, c] = await three(warehouse)
     harm(`${path}.staging/${b.attemptId}.csv`)
-    await onlyB(t, warehouse, path, [a, b, c], /^WAREHOUSE_FAILED test\/b\/2026-01-01: what was staged in .* is gone/)
+    await onlyB(t, warehouse, path, [a, b, c], /^WAREHOUSE_FAILED conformance\/b\/2026-01-01: what was staged in .* is gone/)
   })
 }
 
@@ -176,7 +183,7 @@ t.test('a key that occurs twice is refused, where the stream could not see it', 
     warehouse,
     path,
     members,
-    /^KEY_DUPLICATED test\/b\/2026-01-01: 1 keys \(client_id, date, name\) occur more than once$/,
+    /^KEY_DUPLICATED conformance\/b\/2026-01-01: 1 keys \(client_id, date, name\) occur more than once$/,
   )
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
+import type { Draft } from '../../lib/testing/stage.ts'
 import type { RejectQuery } from '../../lib/warehouse/warehouse.ts'
-import { ad, ads, adsRows, calling, type Draft, execute, prepared, reject, stage, TOTALS } from './kit.ts'
+import { ad, ads, adsRows, calling, execute, prepared, reject, stage, TOTALS } from './kit.ts'
 
 const DAY = '2026-01-01'
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { DataError, TransientError } from '../../errors.ts'
 import { type Table, warehouseSchema } from '../../table.ts'
+import { STAGED_REJECT_FIELDS } from '../kept.ts'
 import type { Staging } from '../warehouse.ts'
 import type { Client } from './client.ts'
 import { failure } from './failure.ts'
@@ -8,7 +9,7 @@ import { resultRows, runQuery } from './jobs.ts'
 import { rejectLines } from './json.ts'
 import { identifier, type TableId, tablePath, tableText } from './names.ts'
 import { ensureTable } from './prepare.ts'
-import { type Field, STAGED_REJECT_FIELDS } from './schema.ts'
+import type { Field } from './schema.ts'
 import type { StagedAttempt, StagingArea } from './staging.ts'
 
 /** What tells the rows of the attempts in one table apart: whose a row is, its number, and when the attempt began. */

@@ -1,5 +1,6 @@
 import { ConfigError } from '../../errors.ts'
-import { type ColumnType, type Table, type WarehouseField, warehouseSchema } from '../../table.ts'
+import { type ColumnType, type Table, warehouseSchema } from '../../table.ts'
+import { REJECT_FIELDS, SLICE_FIELDS } from '../kept.ts'
 import type { Difference } from '../warehouse.ts'
 import { type TableId, type TableNames, tableText } from './names.ts'
 
@@ -46,33 +47,6 @@ export function declaredTable(table: Table, { target }: TableNames): Declared {
   const { partitionBy, clusterBy, description } = table
   return { id: target, fields, partitionBy, clusterBy, description, filtered: true }
 }
-
-const SLICE_FIELDS: readonly WarehouseField[] = [
-  { name: 'client_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'day', type: 'DATE', mode: 'REQUIRED' },
-  { name: 'generation', type: 'INT64', mode: 'REQUIRED' },
-  { name: 'attempt_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'rows', type: 'INT64', mode: 'REQUIRED' },
-  { name: 'published_at', type: 'TIMESTAMP', mode: 'REQUIRED' },
-]
-
-/** The columns of a reject that are staged; the others are known at the commit. */
-export const STAGED_REJECT_FIELDS: readonly WarehouseField[] = [
-  { name: 'day', type: 'DATE', mode: 'REQUIRED' },
-  { name: 'column_name', type: 'STRING', mode: 'NULLABLE' },
-  { name: 'rule', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'value', type: 'STRING', mode: 'NULLABLE' },
-  { name: 'reason', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'record', type: 'JSON', mode: 'REQUIRED' },
-]
-
-const REJECT_FIELDS: readonly WarehouseField[] = [
-  { name: 'client_id', type: 'STRING', mode: 'REQUIRED' },
-  ...STAGED_REJECT_FIELDS,
-  { name: 'attempt_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'held', type: 'BOOL', mode: 'REQUIRED' },
-  { name: 'rejected_at', type: 'TIMESTAMP', mode: 'REQUIRED' },
-]
 
 /** What is kept beside a table: its slices and its rejects. */
 export function besides({ slices, rejects }: TableNames): { readonly slices: Declared; readonly rejects: Declared } {

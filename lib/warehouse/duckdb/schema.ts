@@ -1,5 +1,6 @@
 import { ConfigError } from '../../errors.ts'
 import { type ColumnType, type Table, type WarehouseField, warehouseSchema } from '../../table.ts'
+import { REJECT_FIELDS, SLICE_FIELDS } from '../kept.ts'
 import type { Difference } from '../warehouse.ts'
 import { CATALOG, type Query } from './database.ts'
 
@@ -45,28 +46,8 @@ export const SLICES = tableName({ name: 'headrace.slices' })
 
 type Fields = readonly Omit<WarehouseField, 'description'>[]
 
-const SLICE_FIELDS: Fields = [
-  { name: 'table_name', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'client_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'day', type: 'DATE', mode: 'REQUIRED' },
-  { name: 'generation', type: 'INT64', mode: 'REQUIRED' },
-  { name: 'attempt_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'rows', type: 'INT64', mode: 'REQUIRED' },
-  { name: 'published_at', type: 'TIMESTAMP', mode: 'REQUIRED' },
-]
-
-const REJECT_FIELDS: Fields = [
-  { name: 'client_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'day', type: 'DATE', mode: 'REQUIRED' },
-  { name: 'column_name', type: 'STRING', mode: 'NULLABLE' },
-  { name: 'rule', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'value', type: 'STRING', mode: 'NULLABLE' },
-  { name: 'reason', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'record', type: 'JSON', mode: 'REQUIRED' },
-  { name: 'attempt_id', type: 'STRING', mode: 'REQUIRED' },
-  { name: 'held', type: 'BOOL', mode: 'REQUIRED' },
-  { name: 'rejected_at', type: 'TIMESTAMP', mode: 'REQUIRED' },
-]
+/** DuckDB keeps the slices of all tables in one. */
+const ALL_SLICE_FIELDS: Fields = [{ name: 'table_name', type: 'STRING', mode: 'REQUIRED' }, ...SLICE_FIELDS]
 
 /** Which of what a table needs is there. */
 export interface Found {
@@ -93,7 +74,7 @@ export function createStatements(table: Table, found: Found): string[] {
           `COMMENT ON TABLE ${tableName(table)} IS ${literal(layout(table))}`,
         ]),
     ...(found.rejects ? [] : createTable(rejectsOf(table), REJECT_FIELDS)),
-    ...(found.slices ? [] : createTable('headrace.slices', SLICE_FIELDS)),
+    ...(found.slices ? [] : createTable('headrace.slices', ALL_SLICE_FIELDS)),
   ]
 }
 
@@ -142,7 +123,7 @@ export async function lookFor(query: Query, table: Table): Promise<Found> {
   return {
     table: isThere(table.name, warehouseSchema(table), comment => layoutDifferences(table, comment)),
     rejects: isThere(rejectsOf(table), REJECT_FIELDS),
-    slices: isThere('headrace.slices', SLICE_FIELDS),
+    slices: isThere('headrace.slices', ALL_SLICE_FIELDS),
   }
 }
 
