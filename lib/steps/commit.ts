@@ -23,21 +23,29 @@ interface Waiting {
   readonly member: Member
   readonly resolve: (committed: Committed) => void
   readonly reject: (error: unknown) => void
-  /** Its group failed because of what it staged: it is tried alone. */
-  readonly alone: boolean
 }
 
 interface Queue {
   readonly table: Table
   readonly totals: readonly string[]
   waiting: Waiting[]
+  /** Halves of groups that were refused as a whole; they go before those that wait, and with nobody else. */
+  readonly halves: (readonly Waiting[])[]
+  /** Members of a group at most: what the warehouse was last seen to take. */
+  most: number
+  /** Groups of that size that were published since. */
+  full: number
   busy: boolean
 }
+
+/** After so many full groups the next may be larger, by a quarter. */
+const GROWS_AFTER = 4
 
 /**
  * Publishes staged chunks in groups: one transaction per table at a time, and whatever has been staged while it ran goes into the next.
  * So a slow warehouse gets large groups and a fast one small ones, without a timer. A member that cannot be published never keeps
- * the others back.
+ * the others back: those at fault go, and a group that is refused without a name is tried by halves. One that is too much for the
+ * warehouse also makes the next ones smaller.
  */
 export class Committer {
   readonly #warehouse: Warehouse
@@ -51,19 +59,23 @@ export class Committer {
 
   /** Resolves when the member is published (or found unchanged); rejects when it cannot be. */
   publish(table: Table, totals: readonly string[], member: Member): Promise<Committed> {
-    const queue = this.#queues.get(table.name) ?? { table, totals, waiting: [], busy: false }
+    const queue = this.#queues.get(table.name) ?? this.#open(table, totals)
     this.#queues.set(table.name, queue)
     return new Promise((resolve, reject) => {
-      queue.waiting.push({ member, resolve, reject, alone: false })
+      queue.waiting.push({ member, resolve, reject })
       if (!queue.busy) void this.#drain(queue)
     })
+  }
+
+  #open(table: Table, totals: readonly string[]): Queue {
+    return { table, totals, waiting: [], halves: [], most: this.#options.groupChunks, full: 0, busy: false }
   }
 
   async #drain(queue: Queue): Promise<void> {
     queue.busy = true
     try {
-      while (queue.waiting.length > 0) {
-        const group = await this.#announced(this.#take(queue))
+      while (queue.halves.length + queue.waiting.length > 0) {
+        const group = await this.#announced(queue.halves.shift() ?? this.#take(queue))
         if (group.length > 0) await this.#commit(queue, group)
       }
     } finally {
@@ -76,8 +88,7 @@ export class Committer {
     let rows = 0
     for (const next of queue.waiting) {
       rows += next.member.days.reduce((sum, day) => sum + day.rows, 0)
-      const full = group.length >= this.#options.groupChunks || rows > this.#options.groupRows
-      if (group.length > 0 && (full || next.alone || group[0]?.alone)) break
+      if (group.length > 0 && (group.length >= queue.most || rows > this.#options.groupRows)) break
       group.push(next)
     }
     queue.waiting = queue.waiting.slice(group.length)
@@ -107,6 +118,7 @@ export class Committer {
       const groupId = randomUUID()
       const byId = new Map(publications.map(publication => [publication.attemptId, publication]))
       done('published')
+      this.#grow(queue, group.length)
       for (const { member, resolve, reject } of group) {
         const publication = byId.get(member.attemptId)
         if (publication === undefined) reject(new Error(`the warehouse forgot attempt ${member.attemptId}`))
@@ -120,11 +132,26 @@ export class Committer {
           if (error.refused.has(member.attemptId)) reject(error.refused.get(member.attemptId))
       } else if (error instanceof DataError && group.length > 1) {
         done('refused')
-        queue.waiting = [...group.map(waiting => ({ ...waiting, alone: true })), ...queue.waiting]
+        const half = Math.ceil(group.length / 2)
+        if (error.code === 'WAREHOUSE_CEILING') {
+          queue.most = half
+          queue.full = 0
+        }
+        queue.halves.unshift(group.slice(0, half), group.slice(half))
       } else {
         done('failed')
         for (const { reject } of group) reject(asHeadraceError(error))
       }
     }
+  }
+
+  /** A group that was published shows what the warehouse takes; more is tried now and then. */
+  #grow(queue: Queue, size: number): void {
+    if (size < queue.most) return
+    queue.full = size > queue.most ? 0 : queue.full + 1
+    queue.most = size
+    if (queue.full < GROWS_AFTER) return
+    queue.full = 0
+    queue.most = Math.min(this.#options.groupChunks, Math.ceil(size * 1.25))
   }
 }

@@ -155,23 +155,75 @@ t.test(
   },
 )
 
-t.test('when the warehouse cannot say whose fault it is, each is tried alone', async t => {
-  const { warehouse, publish, outcomes } = held()
-  const all = ['a', 'b', 'c', 'd'].map(client => publish(client))
-  ;(await warehouse.begun(0)).succeed()
-  ;(await warehouse.begun(1)).fail(new DataError('STAGED_UNREADABLE', { message: 'some line' }))
-  const late = publish('e')
-  ;(await warehouse.begun(2)).succeed()
-  ;(await warehouse.begun(3)).fail(new DataError('STAGED_UNREADABLE', { message: 'some line' }))
-  ;(await warehouse.begun(4)).succeed()
-  ;(await warehouse.begun(5)).succeed()
-  t.equal(await all[2], 'STAGED_UNREADABLE')
-  await Promise.all([...all, late])
-  t.same(
-    warehouse.commits.map(({ clients }) => clients.join(' ')),
-    ['a', 'b c d', 'b', 'c', 'd', 'e'],
-  )
-  t.same(outcomes, ['1 published', '3 refused', '1 published', '1 failed', '1 published', '1 published'])
+/** A warehouse that ends every commit by itself, as the test says; returns the groups it saw, those it refused in brackets. */
+function judging(options: Partial<CommitOptions>, refusal: (clients: readonly string[]) => DataError | undefined) {
+  const { warehouse, publish, outcomes } = held(options)
+  const seen: string[] = []
+  warehouse.warehouse.commit = async (_table, _totals, members) => {
+    const clients = members.map(({ chunk }) => chunk.client)
+    const error = refusal(clients)
+    seen.push(error === undefined ? clients.join(' ') : `(${clients.join(' ')})`)
+    if (error !== undefined) throw error
+    return members.map(publicationOf)
+  }
+  return { publish, outcomes, seen }
+}
+
+/** Sizes of groups, those of refused ones negative. */
+function sizes(seen: readonly string[]): number[] {
+  return seen.map(group => group.split(' ').length * (group.startsWith('(') ? -1 : 1))
+}
+
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `c${index}`)
+}
+
+t.test('when the warehouse cannot say whose fault it is, halves are tried, and nobody joins them', async t => {
+  const unreadable = new DataError('STAGED_UNREADABLE', { message: 'some line' })
+  const { publish, seen, outcomes } = judging({}, clients => (clients.includes('d') ? unreadable : undefined))
+  const late: Promise<string>[] = []
+  const all = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(client => publish(client))
+  void all[0]?.then(() => late.push(publish('z')))
+  t.same(await Promise.all([all[3]]), ['STAGED_UNREADABLE'])
+  await Promise.all([...all, ...late])
+  t.same(seen, ['a', '(b c d e f g)', '(b c d)', 'b c', '(d)', 'e f g', 'z'])
+  t.same(outcomes, ['1 published', '6 refused', '3 refused', '2 published', '1 failed', '3 published', '1 published'])
+})
+
+/** A warehouse that takes so many members at once. */
+function narrow(most: number, options: Partial<CommitOptions> = { groupChunks: 50 }) {
+  const ceiling = new DataError('WAREHOUSE_CEILING', { message: 'too much' })
+  return judging(options, clients => (clients.length > most ? ceiling : undefined))
+}
+
+t.test('a group above the ceiling is published by halves, and the next ones begin with what fitted', async t => {
+  const { publish, seen } = narrow(25)
+  await Promise.all(names(101).map(client => publish(client)))
+  t.same(sizes(seen), [1, -50, 25, 25, 25, 25])
+})
+
+t.test('after some full groups a larger one is tried, up to what is allowed', async t => {
+  const { publish, seen } = narrow(10, { groupChunks: 16 })
+  await Promise.all(names(113).map(client => publish(client)))
+  t.same(sizes(seen), [1, -16, 8, 8, 8, 8, 10, 10, 10, 10, -13, 7, 6, 7, 7, 7, 6])
+  const wide = narrow(8, { groupChunks: 8 })
+  await Promise.all(names(81).map(client => wide.publish(client)))
+  t.same(sizes(wide.seen), [1, ...Array<number>(10).fill(8)], 'it never becomes larger than it may')
+})
+
+t.test('a member that is too much by itself is refused alone, and does not keep the groups small', async t => {
+  const ceiling = new DataError('WAREHOUSE_CEILING', { message: 'too much' })
+  const { publish, seen } = judging({ groupChunks: 16 }, clients => (clients.includes('c1') ? ceiling : undefined))
+  const ends = await Promise.all(names(33).map(client => publish(client)))
+  t.equal(ends[1], 'WAREHOUSE_CEILING')
+  t.same(sizes(seen), [1, -16, -8, -4, -2, -1, 1, 2, 4, 8, 8, 8])
+})
+
+t.test('each table has a size of its own', async t => {
+  const { publish, seen } = narrow(4, { groupChunks: 8 })
+  await Promise.all(names(9).map(client => publish(client)))
+  await Promise.all(names(3).map(client => publish(client, 1, { ...ads, name: 'ads.other' })))
+  t.same(sizes(seen), [1, -8, 4, 4, 1, 2])
 })
 
 t.test('when the warehouse fails, the whole group fails, and the next one is tried', async t => {

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { bigquery, TransientError } from '../../lib/index.ts'
+import { Committer } from '../../lib/steps/commit.ts'
 import { stageDraft, undisturbed } from '../../lib/testing/stage.ts'
 import type { BigQueryOptions } from '../../lib/warehouse/bigquery/options.ts'
 import { GroupRefused, type Member } from '../../lib/warehouse/warehouse.ts'
@@ -165,6 +166,23 @@ t.test('a statement above the ceiling is not run, and says so', async t => {
   })
   await t.rejects(cheap.warehouse.clients(ads, undisturbed), { code: 'WAREHOUSE_CEILING' })
   t.same(await shown(host), [])
+})
+
+t.test('fifty chunks that fit under the ceiling by halves are published by three commits, not by fifty', async t => {
+  // Every staged table counts 10 MiB, the table and what is beside it as much.
+  const host = await open(t, { maximumBytesBilled: 300 * 2 ** 20 })
+  const ended: string[] = []
+  const committer = new Committer(host.warehouse, {
+    groupChunks: 50,
+    groupRows: 1_000,
+    call: undisturbed,
+    onCommitting: async () => undefined,
+    onCommitted: (members, _, outcome) => void ended.push(`${members} ${outcome}`),
+  })
+  const members = await Promise.all(Array.from({ length: 51 }, (_, index) => staged(host, `client ${index}`, ['x'])))
+  await Promise.all(members.map(member => committer.publish(ads, TOTALS, member)))
+  t.same(ended, ['1 published', '50 refused', '25 published', '25 published'])
+  t.equal((await shown(host)).length, 51)
 })
 
 t.test('a quota that is used up parks the chunk for ten minutes', async t => {
