@@ -50,8 +50,9 @@ export const ERRORS = {
 
   PAGE_MALFORMED: { kind: 'data', means: 'A page is not what the API promised: the records are not where they should be.' },
   PAGE_CURSOR_REPEATED: { kind: 'data', means: 'The API sent a page cursor it had sent before; following it would never end.' },
-  PAGE_REPEATED: { kind: 'data', means: 'The API sent the same page twice in a row; the numbering does not move.' },
+  PAGE_REPEATED: { kind: 'data', means: 'The API sent a page that it had sent before, in place of the next one.' },
   PAGES_ENDLESS: { kind: 'data', means: 'More pages than the connector allows for one chunk.' },
+  RESULT_TOO_LARGE: { kind: 'data', means: 'The API shows no more than so many records of one request, and there are more.' },
   BODY_TOO_LARGE: { kind: 'data', means: 'One answer is larger than headrace is willing to hold in memory.' },
   CHUNK_UNBALANCED: { kind: 'data', means: 'extracted = staged + rejected + deduplicated does not hold.' },
   COUNT_DIVERGED: {
@@ -193,6 +194,7 @@ export type Rule = keyof typeof RULES
  */
 export const WARNINGS = {
   PAGE_FULL_WITHOUT_NEXT: 'The last page is exactly full and names no next one: the API may have cut the list short.',
+  RESULT_CUT: 'The API shows no more than so many records of one request; what lies beyond is not in the table.',
   FIELD_ADDED: 'Records carry a field that was never seen before and that no column reads.',
   CHUNK_EMPTY: 'A chunk was published with no rows at all.',
   ROWS_REJECTED: 'Rows were refused by a rule; they are kept with the reason.',

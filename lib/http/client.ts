@@ -142,7 +142,8 @@ function throttled(url: URL, hintMs: number, notBefore: number, cause: HeadraceE
   })
 }
 
-function absolute(address: string | URL): URL {
+/** The address as a URL, or `CONFIG_INVALID`. */
+export function absolute(address: string | URL): URL {
   const url = URL.parse(String(address))
   if (url !== null) return url
   throw new ConfigError('CONFIG_INVALID', {

@@ -46,21 +46,32 @@ t.test('a next address that comes a second time is an error', async t => {
     t.match((await fail(t, loop, pages)).error, { code: 'PAGE_CURSOR_REPEATED' })
 })
 
-t.test('the same page twice in a row is an error', async t => {
+t.test('a page that was sent before is an error, however long ago', async t => {
   let turn = 0
   const fresh = await fail(t, () => page(1, 3, { next: `fresh-${turn++}` }), byToken)
   t.match(fresh.error, { code: 'PAGE_REPEATED', kind: 'data', message: /page 2 is page 1 again$/ })
   t.same(fresh.arrived, [[1, 2, 3]])
   t.match((await fail(t, page(1, 3), offset({ param: 'offset', size: SIZE }))).error, { code: 'PAGE_REPEATED' })
   t.match((await fail(t, page(1, 3, { pages: 9 }), byCount)).error, { code: 'PAGE_REPEATED' })
+  const again = await fail(
+    t,
+    [
+      [1, 3],
+      [4, 6],
+      [7, 9],
+      [4, 6],
+    ].map(([from = 0, to = 0]) => page(from, to, { total: 12 })),
+    byTotal,
+  )
+  t.match(again.error, { code: 'PAGE_REPEATED', message: /page 4 is page 2 again$/ })
 })
 
 t.test('pages that begin and end alike are two pages', async t => {
-  const script = [[1, 2, 9], [1, 3, 9], [1, 2, 9], [7], [7], [], []].map((ids, index, all): Scripted => {
+  const script = [[1, 2, 9], [1, 3, 9], [1, 9, 2], [7], [7], [], []].map((ids, index, all): Scripted => {
     return { body: { data: ids.map(id => ({ id })), ...(index < all.length - 1 ? { next: index + 1 } : {}) } }
   })
   const { read } = await setup(t, script, { pages: byToken })
-  t.same(await read(), { pages: [[1, 2, 9], [1, 3, 9], [1, 2, 9], [7], [7], [], []], error: undefined })
+  t.same(await read(), { pages: [[1, 2, 9], [1, 3, 9], [1, 9, 2], [7], [7], [], []], error: undefined })
 })
 
 t.test('a walk that never ends is stopped', async t => {
@@ -108,7 +119,9 @@ t.test('paging facts of another kind than declared are an error that shows them'
     [byCursor, { more: true, data: [] }, /more is true, but there is no cursor/],
     [byCursor, { more: true, data: [{ id: null }] }, /more is true, but there is no cursor/],
     [byTotal, {}, /total is undefined, not a number/],
-    [byTotal, { total: '3' }, /total is "3", not a number/],
+    [byTotal, { total: 'three' }, /total is "three", not a number/],
+    [byTotal, { total: '3e0' }, /total is "3e0", not a number/],
+    [byTotal, { total: null, data: [] }, /total is null, not a number/],
     [byTotal, { total: 2 }, /it makes 3 records, but total is 2/],
     [byTotal, { total: 9, data: [] }, /it is empty after 0 of 9 records/],
     [byCount, { pages: null }, /pages is null, not a number/],

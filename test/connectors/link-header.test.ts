@@ -6,8 +6,20 @@ const url = new URL('https://api.example.com/v1/items?page=1')
 
 /** The address that follows, as path and query; undefined at the end. */
 function next(link: string | string[] | undefined): string | undefined {
-  const found = linkHeader().walk()({ body: [], headers: link === undefined ? {} : { link }, records: [], url })
-  return found !== 'end' && 'url' in found ? found.url.href.replace(url.origin, '') : undefined
+  const headers = link === undefined ? {} : { link }
+  const facts = {
+    body: [],
+    headers,
+    records: [],
+    url,
+    page: 1,
+    read: 0,
+    previous: undefined,
+    total: undefined,
+    pageCount: undefined,
+  }
+  const found = linkHeader().next(facts)
+  return typeof found === 'object' && 'url' in found ? found.url.href.replace(url.origin, '') : undefined
 }
 
 t.test('the link with the relation next is the next page', async t => {
