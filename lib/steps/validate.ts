@@ -1,4 +1,4 @@
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import { Ajv2020, type ErrorObject, type FuncKeywordDefinition, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import type { Chunk } from '../chunk.ts'
 import { comparedWith } from '../decimal.ts'
@@ -16,27 +16,12 @@ export type ValidatePage = (page: MappedPage, chunk: Chunk) => MappedPage
 export function compileValidate(table: Table): ValidatePage {
   const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, strictTypes: false, logger: false, verbose: true })
   formats.default(ajv, { mode: 'fast', formats: ['date', 'date-time'] })
-  ajv.addKeyword({
-    keyword: 'decimalMinimum',
-    type: 'string',
-    schemaType: 'string',
-    compile: (bound: string) => {
-      const compared = comparedWith(bound)
-      return (value: string) => compared(value) >= 0
-    },
-    errors: false,
-  })
-  ajv.addKeyword({
-    keyword: 'decimalMaximum',
-    type: 'string',
-    schemaType: 'string',
-    compile: (bound: string) => {
-      const compared = comparedWith(bound)
-      return (value: string) => compared(value) <= 0
-    },
-    errors: false,
-  })
-  const valid: ValidateFunction = ajv.compile(jsonSchema(table))
+  // Ours counts characters only of texts that could have too many; ajv's counts those of every text.
+  ajv.removeKeyword('maxLength')
+  for (const [keyword, compile] of Object.entries(KEYWORDS)) ajv.addKeyword({ keyword, type: 'string', compile, errors: false })
+  // A row has every column, so it has no other field if it has no more of them: quicker than a look at each name.
+  const most = { additionalProperties: true, maxProperties: Object.keys(table.columns).length }
+  const valid: ValidateFunction = ajv.compile({ ...jsonSchema(table), ...most })
   const { partitionBy } = table
 
   function broken(row: AnyRow, { client, window }: Chunk): Omit<Reject, 'day' | 'record'> | undefined {
@@ -75,6 +60,18 @@ export function compileValidate(table: Table): ValidatePage {
     return { records: page.records.filter(kept), rows: rows.filter(kept), rejects: [...page.rejects, ...bad.values()] }
   }
 }
+
+const KEYWORDS = {
+  maxLength: (most: number) => (text: string) => text.length <= most || [...text].length <= most,
+  decimalMinimum: (bound: string) => {
+    const compared = comparedWith(bound)
+    return (value: string) => compared(value) >= 0
+  },
+  decimalMaximum: (bound: string) => {
+    const compared = comparedWith(bound)
+    return (value: string) => compared(value) <= 0
+  },
+} satisfies Readonly<Record<string, FuncKeywordDefinition['compile']>>
 
 const RULE_OF: Readonly<Record<string, Rule>> = {
   minimum: 'minimum',
