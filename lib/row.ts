@@ -1,3 +1,4 @@
+import type { Bytes } from './bytes.ts'
 import { HALF_PAIR } from './convert.ts'
 import type { Rule } from './errors.ts'
 
@@ -30,10 +31,10 @@ export interface MappedPage {
 }
 
 /**
- * Writes one row as the text a warehouse loads, in two pieces: first the key columns of the table, then the rest. Together they are
- * one line, and the same row always gives the same line.
+ * Adds one row to bytes as the line of text a warehouse loads: first the key columns of the table, then the rest. Returns how many bytes there
+ * are when the key is written. The same row always gives the same line.
  */
-export type EncodeRow = (row: AnyRow, pieces: string[]) => void
+export type EncodeRow = (row: AnyRow, bytes: Bytes) => number
 
 /** The rows of one day within a page, as bytes that are overwritten when the next page is encoded. */
 export interface Segment {

@@ -67,9 +67,6 @@ interface Encoded {
   readonly keyEnds: Uint32Array
 }
 
-/** Rows joined and converted at a time: long strings cost more per character than short ones, short writes more per write. */
-const GROUP = 100
-
 /** All days are written before any of them is looked at: more bytes may move those that are there. */
 function encodeDays(groups: readonly DayRows[], { encodeRow, scratch }: EncodeTarget): (readonly [DayRows, Encoded])[] {
   scratch.length = 0
@@ -81,22 +78,12 @@ function encodeDays(groups: readonly DayRows[], { encodeRow, scratch }: EncodeTa
 }
 
 function encodeRows(rows: readonly AnyRow[], encodeRow: EncodeRow, scratch: Bytes): Omit<Encoded, 'bytes'> {
+  const start = scratch.length
   const ends = new Uint32Array(rows.length)
   const keyEnds = new Uint32Array(rows.length)
-  let end = 0
-  for (let first = 0; first < rows.length; first += GROUP) {
-    const last = Math.min(first + GROUP, rows.length)
-    const pieces: string[] = []
-    for (let index = first; index < last; index++) encodeRow(rows[index] as AnyRow, pieces)
-    const text = pieces.join('')
-    const ascii = scratch.write(text) === text.length
-    const length = ascii ? (piece: string): number => piece.length : Buffer.byteLength
-    for (let index = first, piece = 0; index < last; index++) {
-      end += length(pieces[piece++] as string)
-      keyEnds[index] = end
-      end += length(pieces[piece++] as string)
-      ends[index] = end
-    }
+  for (let index = 0; index < rows.length; index++) {
+    keyEnds[index] = encodeRow(rows[index] as AnyRow, scratch) - start
+    ends[index] = scratch.length - start
   }
   return { ends, keyEnds }
 }

@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok, rejects as throws } from 'node:assert/strict'
+import { Bytes } from '../bytes.ts'
 import { sameDecimal } from '../decimal.ts'
 import type { HeadraceError } from '../errors.ts'
 import { nullable, numeric, string, type Table } from '../table.ts'
@@ -106,14 +107,12 @@ export const PUBLISH_CASES: readonly ConformanceCase[] = [
       rows: [row('a', D1, 'x'), row('a', D1, 'y')],
     })
     const staging = await warehouse.stage(TABLE, 'reuse')
-    const pieces: string[] = []
-    const buffer = Buffer.alloc(1_000)
+    const bytes = new Bytes()
     for (const name of ['x', 'y']) {
-      pieces.length = 0
-      warehouse.encoder(TABLE)(row('a', D1, name), pieces)
-      const length = buffer.write(pieces.join(''))
-      await staging.write(buffer.subarray(0, length), 1, D1)
-      buffer.fill(35)
+      bytes.length = 0
+      warehouse.encoder(TABLE)(row('a', D1, name), bytes)
+      await staging.write(bytes.slice(), 1, D1)
+      bytes.slice().fill(35)
     }
     await staging.seal()
     await warehouse.commit(TABLE, TOTALS, [{ ...expected, attemptId: 'reuse' }], undisturbed)

@@ -32,7 +32,7 @@ class HeldWarehouse {
 
   readonly warehouse: Warehouse = {
     name: 'held',
-    encoder: () => () => undefined,
+    encoder: () => () => 0,
     prepare: async () => true,
     stage: async () => Promise.reject(new Error('nothing is staged here')),
     recount: async () => [],

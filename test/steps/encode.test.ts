@@ -38,9 +38,9 @@ function lines({ segments }: EncodedPage): Record<string, string[]> {
 
 /** The line of a row, written on its own. */
 function line(table: Table, one: AnyRow): string {
-  const pieces: string[] = []
-  compileCsv(table)(one, pieces)
-  return pieces.join('')
+  const bytes = new Bytes()
+  compileCsv(table)(one, bytes)
+  return bytes.slice().toString()
 }
 
 t.test('a page becomes the lines of its rows, day by day, in the order they came', async t => {
@@ -84,6 +84,18 @@ t.test('a few rows far longer than those before them still fit', async t => {
     found['2026-01-01'],
     rows.map(one => line(keyless, one)),
   )
+})
+
+t.test('a table whose key is all of its columns keeps every row that is not there yet', async t => {
+  const whole = defineTable(
+    'a.b',
+    { client_id: string(), date: date(), k: string() },
+    { partitionBy: 'date', key: ['k', 'date', 'client_id'] },
+  )
+  const rows = ['x', 'y', 'x'].map(k => ({ client_id: 'a', date: '2026-01-01', k }))
+  const encoded = encodePage(page(rows), target(whole))
+  t.same(lines(encoded), { '2026-01-01': ['"x",2026-01-01,"a"\n', '"y",2026-01-01,"a"\n'] })
+  t.equal(encoded.deduplicated, 1)
 })
 
 t.test('the same row again is dropped and counted, another row with its key is rejected', async t => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Bytes } from '../../lib/bytes.ts'
 import type { AnyRow } from '../../lib/row.ts'
 import { bool, date, defineTable, float64, int64, json, nullable, numeric, string, timestamp } from '../../lib/table.ts'
 import { compileJson, rejectLines } from '../../lib/warehouse/bigquery/json.ts'
@@ -16,9 +17,9 @@ const columns = {
 }
 
 function line(row: AnyRow, key: ('client_id' | 'date' | 'clicks')[] = ['client_id', 'date']): string[] {
-  const pieces: string[] = []
-  compileJson(defineTable('ads.daily', columns, { partitionBy: 'date', key }))(row, pieces)
-  return pieces
+  const bytes = new Bytes()
+  const keyEnd = compileJson(defineTable('ads.daily', columns, { partitionBy: 'date', key }))(row, bytes)
+  return [bytes.slice(0, keyEnd), bytes.slice(keyEnd)].map(String)
 }
 
 const EMPTY: AnyRow = {

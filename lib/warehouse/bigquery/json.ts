@@ -18,7 +18,7 @@ export function compileJson(table: Table): EncodeRow {
       .join(' + ')
   const first = key.length === 0 ? '""' : fields(key, '{')
   const second = rest.length === 0 ? '"}\\n"' : `${fields(rest, key.length === 0 ? '{' : ',')} + "}\\n"`
-  const body = `"use strict"; return (row, pieces) => { pieces.push(${first}, ${second}) }`
+  const body = `"use strict"; return (row, bytes) => { bytes.write(${first}); const key = bytes.length; bytes.write(${second}); return key }`
   return new Function('quoted', 'json', body)(JSON.stringify, oneLine)
 }
 

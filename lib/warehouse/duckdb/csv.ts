@@ -15,26 +15,48 @@ export const CSV_DIALECT =
   "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, " +
   "new_line = '\\n', strict_mode = true, hive_partitioning = false"
 
-/** Text always stands in quotes; that keeps it apart from NULL, and commas and line ends need no thought. */
-function quoted(text: string): string {
-  return text.includes('"') ? `"${text.replaceAll('"', '""')}"` : `"${text}"`
-}
-
-/** Compiles the row writer of a table. The generated code holds column names as JSON strings and nothing else of the table. */
+/**
+ * Compiles the row writer of a table. The generated code holds column names as JSON strings and nothing else of the table. What stands between
+ * two values is written at once.
+ */
 export function compileCsv(table: Table): EncodeRow {
-  const cells = stagedColumns(table).map(name => cell(name, table.columns[name] as Column))
-  const split = table.key.length
-  const key = split === 0 ? '""' : cells.slice(0, split).join(' + "," + ')
-  const rest = cells.slice(split).join(' + "," + ')
-  const comma = split > 0 && split < cells.length ? '"," + ' : ''
-  const body = `"use strict"; return (row, pieces) => { pieces.push(${key}, ${comma}${rest === '' ? '' : `${rest} + `}"\\n") }`
-  return new Function('quoted', body)(quoted)
-}
-
-function cell(name: string, { type, nullable }: Column): string {
-  const value = `row[${JSON.stringify(name)}]`
-  const text = QUOTED.has(type) ? `quoted(${value})` : value
-  return nullable ? `(${value} === null ? "" : ${text})` : text
+  const statements: string[] = []
+  let pending = ''
+  const flush = (): void => {
+    if (pending !== '') statements.push(`bytes.write(${JSON.stringify(pending)})`)
+    pending = ''
+  }
+  const keyEnds = (): void => {
+    flush()
+    statements.push('const key = bytes.length')
+  }
+  const names = stagedColumns(table)
+  for (const [index, name] of names.entries()) {
+    if (index === table.key.length) keyEnds()
+    const { type, nullable } = table.columns[name] as Column
+    const value = `row[${JSON.stringify(name)}]`
+    if (index > 0) pending += ','
+    if (nullable) {
+      flush()
+      const text = QUOTED.has(type)
+        ? `{ bytes.write('"'); bytes.write(${value}, QUOTE); bytes.write('"') }`
+        : `bytes.write(\`\${${value}}\`)`
+      statements.push(`if (${value} !== null) ${text}`)
+    } else if (QUOTED.has(type)) {
+      pending += '"'
+      flush()
+      statements.push(`bytes.write(${value}, QUOTE)`)
+      pending = '"'
+    } else {
+      flush()
+      statements.push(`bytes.write(\`\${${value}}\`)`)
+    }
+  }
+  if (names.length === table.key.length) keyEnds()
+  pending += '\n'
+  flush()
+  const body = `"use strict"; return (row, bytes) => { ${statements.join('; ')}; return key }`
+  return new Function('QUOTE', body)('"'.charCodeAt(0))
 }
 
 const QUOTED: ReadonlySet<ColumnType> = new Set(['STRING', 'JSON'])
@@ -51,7 +73,7 @@ export const REJECT_COLUMNS = {
 
 /** Rejects as lines of `REJECT_COLUMNS`. */
 export function rejectLines(rejects: readonly StagedReject[]): string {
-  const text = (value: string | null): string => (value === null ? '' : quoted(value))
+  const text = (value: string | null): string => (value === null ? '' : `"${value.replaceAll('"', '""')}"`)
   return rejects
     .map(
       ({ day, column, rule, value, reason, record }) => `${day},${[column, rule, value, reason, record].map(text).join(',')}\n`,
