@@ -1,4 +1,4 @@
-import type { Dispatcher } from 'undici'
+import { type ApiContext, openHttp } from './api.ts'
 import { Bytes } from './bytes.ts'
 import { type Chunk, chunkText, daysOf } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
@@ -6,10 +6,9 @@ import type { PageRequest } from './connector.ts'
 import { DataError, type HeadraceError } from './errors.ts'
 import { KeyTable } from './fingerprint.ts'
 import { previousRows } from './guards.ts'
-import { createHttp, type Http } from './http/client.ts'
+import type { Http } from './http/client.ts'
 import type { AttemptSummary, Claim, Ledger, PublishedDay, Settlement } from './ledger/ledger.ts'
-import { codeClass, type Step } from './metrics.ts'
-import type { Options } from './options.ts'
+import type { Step } from './metrics.ts'
 import { Report, type ReportContext } from './report.ts'
 import { settlementOf } from './settlement.ts'
 import { Shape } from './shape.ts'
@@ -24,15 +23,10 @@ import type { Warehouse } from './warehouse/warehouse.ts'
 export type FaultPoint = 'claimed' | 'page' | 'batch' | 'staged' | 'committing' | 'committed' | 'recorded'
 
 /** What every attempt of a run shares. */
-export interface RunContext extends ReportContext {
+export interface RunContext extends ReportContext, ApiContext {
   readonly ledger: Ledger
   readonly warehouse: Warehouse
   readonly committer: Committer
-  readonly dispatcher: Dispatcher
-  readonly options: Options
-  /** Epoch milliseconds. */
-  now(): number
-  sleep(ms: number, signal: AbortSignal): Promise<void>
   /** Runs the reading of a chunk in one of the slots for it. */
   reading<T>(work: () => Promise<T>): Promise<T>
   readonly fault?: (point: FaultPoint, claim: Claim) => void | Promise<void>
@@ -112,7 +106,7 @@ export class Attempt {
     this.report = report
     this.#startedAt = context.now()
     this.#summary = new ChunkSummary(compiled.pipeline.table, compiled.pipeline.totals)
-    this.#http = this.#createHttp()
+    this.#http = openHttp(this.chunk, compiled.pipeline.source, context, this.signal)
   }
 
   /** Forgets what was counted, to read the chunk once more. */
@@ -272,27 +266,5 @@ export class Attempt {
     metrics.bytesExtracted.inc({ pipeline: this.compiled.pipeline.name }, bytes)
     metrics.apiRetries.inc({ api }, retries)
     metrics.apiWaitSeconds.inc({ api }, waitedMs / 1_000)
-  }
-
-  #createHttp(): Http {
-    const { dispatcher, options, metrics, now, sleep } = this.context
-    const api = this.compiled.pipeline.source.name
-    return createHttp({
-      signal: this.signal,
-      dispatcher,
-      options: {
-        attempts: options.requestAttempts,
-        deadlineMs: options.requestSeconds * 1_000,
-        longestWaitMs: options.longestWaitSeconds * 1_000,
-        backoff: { baseMs: 500, capMs: 30_000 },
-        bodyLimit: options.bodyMebibytes * 2 ** 20,
-      },
-      now,
-      sleep,
-      onRequest: (status, seconds) => {
-        metrics.apiRequests.inc({ api, code_class: codeClass(status) })
-        metrics.apiSeconds.observe({ api }, seconds)
-      },
-    })
   }
 }

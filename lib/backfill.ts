@@ -8,6 +8,7 @@ import { type Control, executeLocally } from './engine/local.ts'
 import { Slots } from './engine/slots.ts'
 import type { Observer } from './events.ts'
 import { createDispatcher } from './http/client.ts'
+import { RetryBudget } from './http/retry.ts'
 import type { Run, RunProgress, RunTotals } from './ledger/ledger.ts'
 import type { Log } from './log.ts'
 import { createMetrics, startAtZero } from './metrics.ts'
@@ -82,6 +83,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     warehouse,
     ledger,
     dispatcher,
+    budget: new RetryBudget(),
     options: settings,
     log: host.log,
     metrics,

@@ -1,6 +1,7 @@
 import type { Window } from './chunk.ts'
 import type { WarningName } from './errors.ts'
 import type { Http } from './http/client.ts'
+import type { ApiPolicy } from './http/policy.ts'
 
 /** What a connector is asked for: the records of one client in one window. */
 export interface PageRequest {
@@ -27,6 +28,8 @@ export type Page<R> = readonly R[]
  */
 export interface Connector<R> {
   readonly name: string
+  /** What is particular to the answers of the API; default what HTTP says about them. */
+  readonly api?: ApiPolicy
   pages(request: PageRequest): AsyncIterable<Page<R>>
 }
 

@@ -30,7 +30,18 @@ export const ERRORS = {
     means:
       'The API asked to wait longer than a slot is worth, and the chunk is parked; or it kept asking until the tries ran out.',
   },
-  API_BODY_BROKEN: { kind: 'transient', means: 'The answer is not JSON: truncated on the way, or something else than the API.' },
+  API_BODY_BROKEN: {
+    kind: 'transient',
+    means: 'The answer is not JSON, or not encoded as it says: truncated on the way, or something else than the API.',
+  },
+  API_RETRIES_SPENT: {
+    kind: 'transient',
+    means: 'So many requests to the API failed that this one is not tried again.',
+  },
+  WINDOW_TOO_LARGE: {
+    kind: 'transient',
+    means: 'The window is more than the API gives at once: it says so, or its answers take too long or break off.',
+  },
   PAGE_TOKEN_EXPIRED: {
     kind: 'transient',
     means: 'The API no longer knows the page token; the chunk is read again from its first page.',

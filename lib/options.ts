@@ -38,6 +38,8 @@ export const OPTIONS = {
   },
   requestAttempts: { default: 6, min: 1, max: 20, means: 'Tries of one request.' },
   requestSeconds: { default: 120, min: 1, max: 3_600, means: 'Whole time of one try of a request.' },
+  idleSeconds: { default: 60, min: 1, max: 3_600, means: 'Longest pause within an answer.' },
+  streamSeconds: { default: 3_600, min: 1, max: 86_400, means: 'Whole time of one try of an answer that is read as a stream.' },
   longestWaitSeconds: { default: 60, min: 0, max: 3_600, means: 'Longest wait an API may ask for before the chunk is parked.' },
   bodyMebibytes: { default: 256, min: 1, max: 1_024, means: 'Largest answer taken into memory.' },
   keysPerChunk: {

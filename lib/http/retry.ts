@@ -13,33 +13,62 @@ export function backoff(attempt: number, { baseMs, capMs }: Backoff, random: () 
   return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 30)))
 }
 
-/** No quota is longer than a month; a number beyond that is an instant or a mistake. */
-const LONGEST_HINT_MS = 31 * 86_400_000
-
 /**
- * The wait a `Retry-After` header asks for, in milliseconds: seconds or an HTTP date, the longest where it stands more than once. Nothing for
- * none, for garbage, and for the past.
+ * Why a try failed: `failed` in any way that may pass; `throttled`; `heavy`, it took too long or broke off, as answers do that are too much for
+ * their server; `unauthorized`, the credential is not valid any more.
  */
-export function hintedWait(header: string | string[] | undefined, now: number): number | undefined {
-  const waits = [header ?? []].flat().map(text => waitOf(text.trim(), now))
-  const longest = Math.max(...waits.filter(wait => wait <= LONGEST_HINT_MS))
-  return longest > 0 ? longest : undefined
-}
+export type Why = 'failed' | 'throttled' | 'heavy' | 'unauthorized'
 
-function waitOf(text: string, now: number): number {
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1_000
-  // `Date.parse` alone finds a year in almost any text.
-  return /^[A-Z][a-z]+, .* GMT$/.test(text) ? Date.parse(text) - now : Number.NaN
-}
-
-/** A failed try that may be repeated, and the wait the server asked for. */
+/** A failed try that may be repeated. */
 export class Retryable extends Error {
+  /** What is thrown when it is not repeated. */
   readonly error: HeadraceError
+  readonly why: Why
+  /** Milliseconds the server asked to wait. */
   readonly hintMs: number | undefined
+  /** The headers that were not accepted, where that is why. */
+  readonly authorization: Readonly<Record<string, string>> | undefined
 
-  constructor(error: HeadraceError, hintMs?: number) {
+  constructor(
+    error: HeadraceError,
+    details: {
+      readonly why: Why
+      readonly hintMs?: number | undefined
+      readonly authorization?: Readonly<Record<string, string>>
+    },
+  ) {
     super(error.message)
     this.error = error
-    this.hintMs = hintMs
+    this.why = details.why
+    this.hintMs = details.hintMs
+    this.authorization = details.authorization
+  }
+}
+
+/**
+ * The retries that all chunks of a process may make at one API: each takes one, and each request that is answered gives one back. So an API that
+ * fails half of the time is read all the same, and one that is down gets hardly more than the first request of each chunk. A try that the server
+ * itself asked for, by saying how long to wait, takes nothing.
+ */
+export class RetryBudget {
+  readonly #size: number
+  #left: number
+
+  /** `size`: retries before anything was answered, and the most that may pile up. */
+  constructor(size = 50) {
+    this.#size = size
+    this.#left = size
+  }
+
+  /** Takes a retry, if there is one. */
+  take(): boolean {
+    if (this.#left < 1) return false
+    this.#left--
+    return true
+  }
+
+  /** A request was answered. */
+  earn(): void {
+    this.#left = Math.min(this.#size, this.#left + 1)
   }
 }

@@ -78,6 +78,9 @@ async function ask(
     ...(body === undefined ? {} : { method: 'POST', body }),
     ...(expired === undefined
       ? {}
-      : { tokenExpired: (status, text) => status === expired.status && text.includes(expired.body ?? '') }),
+      : {
+          classify: ({ status, text }) =>
+            status === expired.status && text.includes(expired.body ?? '') ? 'page-token-expired' : undefined,
+        }),
   })
 }

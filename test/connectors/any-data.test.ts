@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { cursor, linkHeader, nextUrl, offset, type Paging, pageNumber, pageToken, rest } from '../../connectors/rest/index.ts'
+import { RetryBudget } from '../../lib/http/retry.ts'
 import { openClient } from '../http/setup.ts'
 import { cut, RESET, type Received, type Scripted, type Server, serve } from '../servers/http.ts'
 
@@ -94,7 +95,7 @@ const api = fc.record({
 t.test('whatever the data, the page size and the faults, every record arrives once and in order', async t => {
   let answer: Scripted = { status: 500 }
   const server: Server = await serve(() => answer)
-  const client = openClient({ attempts: 5 })
+  const client = openClient({ attempts: 5 }, undefined, { budget: new RetryBudget(1_000_000) })
   t.teardown(async () => {
     await client.destroy()
     await server.close()

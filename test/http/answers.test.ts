@@ -1,3 +1,4 @@
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { HeadraceError } from '../../lib/errors.ts'
 import type { JsonRequest } from '../../lib/http/client.ts'
@@ -33,7 +34,7 @@ t.test('a JSON answer comes with its status and headers, and is counted', async 
   t.same(client.statuses, [201])
   const [received] = server.received
   t.match(received, { method: 'GET', path: '/v1/things?x=1', body: '' })
-  t.match(received?.headers, { accept: 'application/json', 'accept-encoding': 'identity', authorization: 'Bearer k' })
+  t.match(received?.headers, { accept: 'application/json', 'accept-encoding': 'gzip, br', authorization: 'Bearer k' })
 })
 
 t.test('headers of the connector replace those of the client, whatever their case', async t => {
@@ -93,11 +94,39 @@ t.test('a body that is no JSON is asked for again, and then an error with an exc
   }
 })
 
-t.test('a compressed answer, which nobody asked for, is a clear error at once', async t => {
-  const { error, tries } = await errorOf(t, { headers: { 'content-encoding': 'gzip' }, body: Buffer.from([0x1f, 0x8b, 8, 0]) })
-  t.equal(error.code, 'API_BODY_BROKEN')
-  t.match(error.message, /not plain, as asked for \(encoded as gzip\)/)
+t.test('a compressed answer is read, and its bytes are counted as they came', async t => {
+  const body = { rows: Array.from({ length: 20_000 }, (_, id) => ({ id, name: 'ö' })) }
+  const encoders = { gzip: gzipSync, 'x-gzip': gzipSync, br: brotliCompressSync, GZIP: gzipSync }
+  for (const [encoding, encode] of Object.entries(encoders)) {
+    const bytes = encode(JSON.stringify(body))
+    const { server, client } = await setup(t, { headers: { 'content-encoding': encoding }, body: bytes })
+    t.same((await client.http.json(server.url)).body, body, encoding)
+    t.equal(client.http.usage.bytes, bytes.length)
+  }
+})
+
+t.test('an encoding that nobody asked for, or that is not what it says, is asked for again and then an error', async t => {
+  const whole = gzipSync(JSON.stringify({ rows: 'x'.repeat(10_000) }))
+  const cases: [string, Buffer, RegExp][] = [
+    ['zstd', Buffer.from([0x28, 0xb5]), /the answer is encoded as zstd, asked for was gzip, br/],
+    ['gzip', Buffer.from('{"plain":true}'), /the answer is not gzip, as it says/],
+    ['br', Buffer.from([1, 2, 3]), /the answer (is not br, as it says|ends before its br does)/],
+    ['gzip', whole.subarray(0, -10), /the answer ends before its gzip does/],
+    ['gzip', Buffer.concat([whole.subarray(0, -8), Buffer.alloc(8)]), /the answer is not gzip, as it says/],
+  ]
+  for (const [encoding, body, message] of cases) {
+    const { error, tries } = await errorOf(t, { headers: { 'content-encoding': encoding }, body })
+    t.match(error, { code: 'API_BODY_BROKEN', kind: 'transient', message })
+    t.equal(tries, 4)
+  }
+})
+
+t.test('an answer that is small only as long as it is compressed is dropped where the limit is', async t => {
+  const bomb = gzipSync(Buffer.alloc(64 * 2 ** 20, ' '))
+  const { error, tries, client } = await errorOf(t, { headers: { 'content-encoding': 'gzip' }, body: bomb })
+  t.match(error, { code: 'BODY_TOO_LARGE', message: /larger than 1 MiB/ })
   t.equal(tries, 1)
+  t.ok(client.http.usage.bytes <= bomb.length)
 })
 
 t.test('a compressed server error is a server error', async t => {
@@ -147,12 +176,14 @@ t.test('a redirect is not followed, not even to the same origin', async t => {
 t.test('an expired page token is recognised by status and body, with any status, and not asked for again', async t => {
   for (const status of [200, 400, 410, 429, 500]) {
     const { error, tries } = await errorOf(t, { status, body: { error: 'EXPIRED' } }, '/', {
-      tokenExpired: (was, body) => was === status && body.includes('EXPIRED'),
+      classify: answer => (answer.status === status && answer.text.includes('EXPIRED') ? 'page-token-expired' : undefined),
     })
     t.match(error, { code: 'PAGE_TOKEN_EXPIRED', kind: 'transient' })
     t.equal(tries, 1)
   }
-  const other = await errorOf(t, { status: 400, body: 'OTHER' }, '/', { tokenExpired: (_, body) => body.includes('EXPIRED') })
+  const other = await errorOf(t, { status: 400, body: 'OTHER' }, '/', {
+    classify: ({ text }) => (text.includes('EXPIRED') ? 'page-token-expired' : undefined),
+  })
   t.equal(other.error.code, 'API_REFUSED')
 })
 
@@ -191,7 +222,10 @@ t.test('no credential that was sent appears in an error, even when the API repea
         headers: { location: `/login${query}`, 'retry-after': '3600' },
         body: `error: ${echo(`http://${headers.host}${path}`)}`,
       })
-      const { error } = await errorOf(t, script, `/v1/x${query}`, { ...request, tokenExpired: is => is === 410 })
+      const { error } = await errorOf(t, script, `/v1/x${query}`, {
+        ...request,
+        classify: is => (is.status === 410 ? 'page-token-expired' : undefined),
+      })
       const rendered = [error.message, error.hint, JSON.stringify(serializeError(error))].join('\n')
       t.notMatch(rendered, /S3CRET|K3Y|SHORTKEY/, `${status}, ${name}`)
     }

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { backoff, hintedWait } from '../../lib/http/retry.ts'
+import type { ApiAnswer } from '../../lib/http/policy.ts'
+import { backoff } from '../../lib/http/retry.ts'
+import { hintedWait, retryAfter } from '../../lib/http/signals.ts'
 import { NOW } from './setup.ts'
+
+function answerWith(header: string | string[] | undefined): ApiAnswer {
+  return { status: 429, headers: { 'retry-after': header }, text: '', body: undefined }
+}
 
 t.test('a wait is chosen evenly between nothing and the doubled base, and never passes the cap', async t => {
   fc.assert(
@@ -67,13 +73,13 @@ t.test('Retry-After asks for a wait in seconds or until a date; what is neither 
     [['7', '2'], 7_000],
     [['garbage', '2'], 2_000],
   ]
-  for (const [header, wait] of cases) t.equal(hintedWait(header, NOW), wait, JSON.stringify(header))
+  for (const [header, wait] of cases) t.equal(hintedWait(answerWith(header), [retryAfter], NOW), wait, JSON.stringify(header))
 })
 
 t.test('no header at all makes a wait that is not a positive number', async () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.array(fc.string()), fc.date().map(String), fc.double().map(String)), header => {
-      const wait = hintedWait(header, NOW)
+      const wait = hintedWait(answerWith(header), [retryAfter], NOW)
       return wait === undefined || (wait > 0 && wait <= 31 * 86_400_000)
     }),
   )

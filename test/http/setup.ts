@@ -1,4 +1,12 @@
-import { createDispatcher, createHttp, type Http, type HttpOptions, type JsonRequest } from '../../lib/http/client.ts'
+import {
+  createDispatcher,
+  createHttp,
+  type Http,
+  type HttpContext,
+  type HttpOptions,
+  type JsonRequest,
+} from '../../lib/http/client.ts'
+import { RetryBudget } from '../../lib/http/retry.ts'
 
 /** The clock of these tests. */
 export const NOW = Date.UTC(2026, 0, 31, 12, 0, 0)
@@ -20,6 +28,7 @@ export interface TestClient {
 export function openClient(
   options: Partial<HttpOptions> = {},
   sleep: (ms: number, signal: AbortSignal) => Promise<void> = async () => undefined,
+  more: Partial<Pick<HttpContext, 'api' | 'pace' | 'budget'>> = {},
 ): TestClient {
   const abort = new AbortController()
   const dispatcher = createDispatcher()
@@ -27,13 +36,19 @@ export function openClient(
   const statuses: number[] = []
   const http = createHttp({
     signal: abort.signal,
+    client: 'acme',
+    budget: new RetryBudget(),
+    ...more,
     dispatcher,
     options: {
       attempts: 4,
       deadlineMs: 60_000,
+      streamMs: 60_000,
+      idleMs: 60_000,
       longestWaitMs: 60_000,
       backoff: { baseMs: 500, capMs: 30_000 },
       bodyLimit: 2 ** 20,
+      heavyTries: Number.POSITIVE_INFINITY,
       ...options,
     },
     now: () => NOW,

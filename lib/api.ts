@@ -1,0 +1,52 @@
+import type { Dispatcher } from 'undici'
+import type { Chunk } from './chunk.ts'
+import type { Connector } from './connector.ts'
+import { createHttp, type Http } from './http/client.ts'
+import type { RetryBudget } from './http/retry.ts'
+import { codeClass, type Metrics } from './metrics.ts'
+import type { Options } from './options.ts'
+
+/** What all chunks of a run that ask one API share. */
+export interface ApiContext {
+  readonly dispatcher: Dispatcher
+  /** Retries of all requests to the API. */
+  readonly budget: RetryBudget
+  readonly options: Options
+  readonly metrics: Metrics
+  /** Epoch milliseconds. */
+  now(): number
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+}
+
+/** HTTP for one attempt at a chunk, as the settings and the connector want it. */
+export function openHttp(
+  chunk: Chunk,
+  { name: api, api: policy }: Connector<unknown>,
+  context: ApiContext,
+  signal: AbortSignal,
+): Http {
+  const { dispatcher, budget, options, metrics, now, sleep } = context
+  return createHttp({
+    signal,
+    client: chunk.client,
+    dispatcher,
+    budget,
+    api: policy,
+    options: {
+      attempts: options.requestAttempts,
+      deadlineMs: options.requestSeconds * 1_000,
+      streamMs: options.streamSeconds * 1_000,
+      idleMs: options.idleSeconds * 1_000,
+      longestWaitMs: options.longestWaitSeconds * 1_000,
+      backoff: { baseMs: 500, capMs: 30_000 },
+      bodyLimit: options.bodyMebibytes * 2 ** 20,
+      heavyTries: Number.POSITIVE_INFINITY,
+    },
+    now,
+    sleep,
+    onRequest: (status, seconds) => {
+      metrics.apiRequests.inc({ api, code_class: codeClass(status) })
+      metrics.apiSeconds.observe({ api }, seconds)
+    },
+  })
+}

@@ -1,0 +1,46 @@
+import type { Authorization, HttpContext, HttpUsage, JsonRequest } from './client.ts'
+import { receive } from './exchange.ts'
+import { send } from './send.ts'
+
+/**
+ * One try: a request, and its answer as far as the first block, so that whatever fails until then can be tried again. The try is over when the
+ * blocks end, fail, or nobody reads on. An answer that is not 2xx is read to its end and judged like any other.
+ */
+export async function openStream(
+  url: URL,
+  asked: JsonRequest,
+  context: HttpContext,
+  usage: HttpUsage,
+  refused?: Authorization,
+): Promise<AsyncGenerator<Buffer>> {
+  const { deadlineMs, idleMs, streamMs } = context.options
+  const deadlines = { headersMs: deadlineMs, idleMs, wholeMs: streamMs }
+  const arriving = await send(url, { headers: { accept: '*/*' }, ...asked }, context, usage, deadlines, refused)
+  const { status, blocks, close } = arriving
+  if (status < 200 || status > 299) {
+    const answer = await receive(arriving, asked, context)
+    return (async function* () {
+      yield answer.take()
+    })()
+  }
+  const failed = (): void => close({ outcome: context.signal.aborted ? 'abandoned' : 'failed' })
+  let next: IteratorResult<Buffer>
+  try {
+    next = await blocks.next()
+  } catch (error) {
+    failed()
+    throw error
+  }
+  return (async function* () {
+    try {
+      for (; !next.done; next = await blocks.next()) yield next.value
+      close({ outcome: 'ok' })
+    } catch (error) {
+      failed()
+      throw error
+    } finally {
+      await blocks.return(undefined)
+      close({ outcome: 'ok' })
+    }
+  })()
+}
