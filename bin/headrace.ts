@@ -12,7 +12,8 @@ import { createProgram, run } from './run.ts'
 const program = createProgram('headrace', 'Pulls paginated API records for many clients into declared warehouse tables.')
 
 common(program.command('check'))
-  .description('load the configuration, open the ledger, and compare every table with its declaration; changes no table')
+  .description('load the configuration, open the ledger, and compare every table with its declaration')
+  .option('--apply', 'add declared nullable columns that are missing, and let columns be null that are declared so; nothing else')
   .action(check)
 chunkOptions(program.command('plan')).description('the chunks that are due, and why; reads nothing').action(plan)
 backfillCommand(program.command('backfill')).description('read a window of days and publish it; goes on where it was killed')

@@ -212,6 +212,7 @@ export const WARNINGS = {
   ROWS_DEDUPLICATED: 'The API sent the same row more than once within a chunk; it was kept once.',
   TABLE_DIVERGED: 'The table does not hold what the ledger says was published; the days are written again.',
   RESTATED: 'A published day has other numbers now than when it was last read.',
+  PARTITION_FILTER_MISSING: 'A query may read every day of the table, which the warehouse charges in full.',
   WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
 } as const
 

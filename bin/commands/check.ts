@@ -1,33 +1,76 @@
 import { resolveClients } from '../../lib/config.ts'
-import { columns, output, plural } from '../output.ts'
+import { ConfigError, type HeadraceError } from '../../lib/errors.ts'
+import type { Table } from '../../lib/table.ts'
+import type { Warehouse } from '../../lib/warehouse/warehouse.ts'
+import { columns, explain, output, plural } from '../output.ts'
 import { patientCall, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
 
-/** `headrace check`: the configuration, the clients, the ledger and every table, without changing anything. */
-export async function check({ config: file, json }: CommonOptions): Promise<void> {
+/** What `headrace check` takes. */
+export interface CheckOptions extends CommonOptions {
+  readonly apply?: boolean
+}
+
+/** `headrace check`: the configuration, the clients, the ledger and every table; changes none unless told to widen them. */
+export async function check({ config: file, json, apply = false }: CheckOptions): Promise<void> {
   await withConfig(file, async config => {
     const clients = await resolveClients(config, undefined, patientCall.signal)
     const tables = []
     for (const { name, table } of config.pipelines) {
-      const exists = await config.warehouse.prepare(table, { create: false }, patientCall)
       const known = await config.ledger.clients(name)
-      tables.push({ pipeline: name, table: table.name, exists, clientsInLedger: known.length })
+      const widened = apply ? await config.warehouse.widen(table, patientCall) : []
+      tables.push({
+        pipeline: name,
+        table: table.name,
+        ...(await compared(config.warehouse, table)),
+        widened,
+        clientsInLedger: known.length,
+      })
     }
+    const mismatches = tables.flatMap(({ mismatch }) => mismatch ?? [])
+    if (mismatches.length > 0) process.exitCode = 2
     if (json) {
-      output.json({ command: 'check', clients: clients.length, warehouse: config.warehouse.name, tables })
-      return
+      const [error] = mismatches.map(shown)
+      output.json({
+        command: 'check',
+        clients: clients.length,
+        warehouse: config.warehouse.name,
+        tables: tables.map(({ mismatch, ...table }) => ({ ...table, mismatch: mismatch === undefined ? null : shown(mismatch) })),
+        ...(error === undefined ? {} : { error }),
+      })
+    } else {
+      output.line(`${plural(clients.length, 'client')}, warehouse ${config.warehouse.name}`)
+      output.line()
+      const states = tables.map(({ pipeline, table, exists, mismatch }) => [pipeline, table, stateText(exists, mismatch)])
+      for (const line of columns([['pipeline', 'table', 'state'], ...states])) output.line(line)
+      const widened = tables.flatMap(table => table.widened)
+      if (apply) output.line()
+      for (const line of widened) output.line(line)
+      if (apply && widened.length === 0) output.line('Nothing was changed.')
     }
-    output.line(`${plural(clients.length, 'client')}, warehouse ${config.warehouse.name}`)
-    output.line()
-    for (const line of columns([
-      ['pipeline', 'table', 'state'],
-      ...tables.map(({ pipeline, table, exists }) => [
-        pipeline,
-        table,
-        exists ? 'as declared' : 'not there yet; the first run creates it',
-      ]),
-    ])) {
-      output.line(line)
-    }
+    for (const line of mismatches.flatMap(explain)) output.note(line)
   })
+}
+
+/** Whether a table is there, and how it differs; what else may fail is for the whole command. */
+async function compared(
+  warehouse: Warehouse,
+  table: Table,
+): Promise<{ readonly exists: boolean; readonly mismatch: HeadraceError | undefined }> {
+  try {
+    return { exists: await warehouse.prepare(table, { create: false }, patientCall), mismatch: undefined }
+  } catch (error) {
+    if (error instanceof ConfigError && error.code === 'TABLE_MISMATCH') return { exists: true, mismatch: error }
+    throw error
+  }
+}
+
+function stateText(exists: boolean, mismatch: HeadraceError | undefined): string {
+  if (mismatch !== undefined) return 'differs from its declaration'
+  return exists ? 'as declared' : 'not there yet; the first run creates it'
+}
+
+/** An error as every command shows it to machines. */
+function shown({ code, message, hint }: HeadraceError): { code: string; message: string; hint: string | null } {
+  return { code, message, hint: hint ?? null }
 }

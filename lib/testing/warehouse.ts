@@ -6,6 +6,7 @@ import { PUBLISH_CASES } from './publish-cases.ts'
 import { REFUSE_CASES } from './refuse-cases.ts'
 import { publishDrafts } from './stage.ts'
 import { VALUE_CASES } from './values.ts'
+import { WIDEN_CASES } from './widen-cases.ts'
 
 export type { ConformanceCase, WarehouseHost } from './case.ts'
 
@@ -15,6 +16,7 @@ const [day] = CONFORMANCE_DAYS
 export const WAREHOUSE_CASES: readonly ConformanceCase[] = [
   ...PUBLISH_CASES,
   ...REFUSE_CASES,
+  ...WIDEN_CASES,
   ...VALUE_CASES.map(({ title, column, values, expected, totals }) => {
     const table = defineTable('conformance.values', { client_id: string(), date: date(), value: column }, { partitionBy: 'date' })
     return prepared(

@@ -5,9 +5,6 @@ import type { EncodeRow } from '../row.ts'
 import type { DaySummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 
-/** One difference between a declared table and the one in the warehouse, as a clause about it. */
-export type Difference = string
-
 /** Where the rows and rejects of one attempt wait, invisible to readers. */
 export interface Staging {
   /** Adds the encoded rows of one partition. Resolves when the warehouse can take more. */
@@ -134,6 +131,12 @@ export interface Warehouse {
    * Throws `TABLE_MISMATCH` with every difference by name.
    */
   prepare(table: Table, options: { readonly create: boolean }, call: WarehouseCall): Promise<boolean>
+  /**
+   * Adds the nullable columns that are declared and not there, and lets columns be null that are declared so; of the table and what is kept
+   * beside it, where they are there. Never anything else: nothing that is there is lost or changes its type. Safe to repeat, and for two
+   * processes at once. Returns what was done, one clause each.
+   */
+  widen(table: Table, call: WarehouseCall): Promise<string[]>
   /** Opens the staging area of one attempt. */
   stage(table: Table, attemptId: string): Promise<Staging>
   /**

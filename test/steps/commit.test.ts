@@ -34,6 +34,7 @@ class HeldWarehouse {
     name: 'held',
     encoder: () => () => 0,
     prepare: async () => true,
+    widen: async () => [],
     stage: async () => Promise.reject(new Error('nothing is staged here')),
     recount: async () => [],
     clients: async () => [],

@@ -1,13 +1,15 @@
 import type { Table } from '../../table.ts'
-import type { Warehouse } from '../warehouse.ts'
+import type { Warehouse, WarehouseCall } from '../warehouse.ts'
 import { Client } from './client.ts'
 import { commitGroup } from './commit.ts'
 import { failure } from './failure.ts'
 import { InsertArea } from './insert-all.ts'
 import { compileJson } from './json.ts'
+import { namesOf } from './names.ts'
 import { type BigQueryOptions, settingsOf } from './options.ts'
-import { prepareTable } from './prepare.ts'
+import { prepareTable, widenTable } from './prepare.ts'
 import { clientsOf, recount, rejectsOf } from './reads.ts'
+import { besides, declaredTable } from './schema.ts'
 import { LoadArea, type StagingArea } from './staging.ts'
 
 /**
@@ -19,20 +21,35 @@ export function bigquery(options: BigQueryOptions = {}): Warehouse {
   const client = new Client(settings)
   const area: StagingArea = settings.staging === 'load' ? new LoadArea(client) : new InsertArea(client)
 
-  async function prepare(table: Table, create: boolean, signal: AbortSignal): Promise<boolean> {
+  async function prepare(table: Table, create: boolean, call: WarehouseCall): Promise<boolean> {
     try {
-      const existed = await prepareTable(client, table, create, signal)
-      await area.prepare(table, create, signal)
+      const existed = await prepareTable(client, table, create, call)
+      await area.prepare(table, create, call.signal)
       return existed
     } catch (error) {
       throw failure(table.name, error, 'Nothing was read or written.')
     }
   }
 
+  async function widen(table: Table, { signal }: WarehouseCall): Promise<string[]> {
+    try {
+      const names = namesOf(await client.project(), table)
+      const { slices, rejects } = besides(names)
+      const widened: string[] = []
+      for (const declared of [declaredTable(table, names), rejects, slices, ...(await area.streams(table))]) {
+        widened.push(...(await widenTable(client, declared, signal)))
+      }
+      return widened
+    } catch (error) {
+      throw failure(table.name, error, 'What was added stays; run it again.')
+    }
+  }
+
   return {
     name: 'bigquery',
     encoder: compileJson,
-    prepare: (table, { create }, { signal }) => prepare(table, create, signal),
+    prepare: (table, { create }, call) => prepare(table, create, call),
+    widen,
     stage: (table, attemptId) => area.stage(table, attemptId),
     commit: async (table, totals, members, { signal }) => {
       signal.throwIfAborted()

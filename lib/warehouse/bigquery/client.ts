@@ -8,7 +8,7 @@ import type { Settings } from './options.ts'
 
 /** One request. */
 export interface Request {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** After `/projects/{project}`, or a whole address. */
   readonly path: string
   readonly query?: Readonly<Record<string, string | number>>

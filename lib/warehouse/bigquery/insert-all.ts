@@ -9,7 +9,7 @@ import { resultRows, runQuery } from './jobs.ts'
 import { rejectLines } from './json.ts'
 import { identifier, type TableId, tablePath, tableText } from './names.ts'
 import { ensureTable } from './prepare.ts'
-import type { Field } from './schema.ts'
+import type { Declared, Field } from './schema.ts'
 import type { StagedAttempt, StagingArea } from './staging.ts'
 
 /** What tells the rows of the attempts in one table apart: whose a row is, its number, and when the attempt began. */
@@ -38,9 +38,15 @@ export class InsertArea implements StagingArea {
   }
 
   async prepare(table: Table, create: boolean, signal: AbortSignal): Promise<void> {
+    // The tables must be there before anything is streamed: into a new one BigQuery loses rows for some minutes. They must outlive the
+    // expiration of their dataset; their days do not.
+    const more = { expirationTime: String(Date.now() + 10 * 365 * DAY_MS) }
+    for (const declared of await this.streams(table)) await ensureTable(this.#client, declared, create, signal, more)
+  }
+
+  async streams(table: Table): Promise<readonly Declared[]> {
     const { rows, rejects } = await this.#tables(table)
-    await ensureStream(this.#client, rows, warehouseSchema(table), create, signal)
-    await ensureStream(this.#client, rejects, STAGED_REJECT_FIELDS, create, signal)
+    return [declaredStream(rows, warehouseSchema(table)), declaredStream(rejects, STAGED_REJECT_FIELDS)]
   }
 
   find(attemptId: string): StagedAttempt | undefined {
@@ -86,15 +92,8 @@ export class InsertArea implements StagingArea {
   }
 }
 
-/** The table must be there before anything is streamed: into a new one BigQuery loses rows for some minutes. */
-async function ensureStream(
-  client: Client,
-  id: TableId,
-  fields: readonly Field[],
-  create: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const declared = {
+function declaredStream(id: TableId, fields: readonly Field[]): Declared {
+  return {
     id,
     fields: [...fields.map(({ name, type, mode }) => ({ name, type, mode })), ...OWN_FIELDS],
     partitionBy: 'headrace_at',
@@ -102,9 +101,6 @@ async function ensureStream(
     filtered: true,
     partitionExpirationMs: String(2 * DAY_MS),
   }
-  // It must outlive the expiration of its dataset; its days do not.
-  const more = { expirationTime: String(Date.now() + 10 * 365 * DAY_MS) }
-  await ensureTable(client, declared, create, signal, more)
 }
 
 /** The rows of one attempt on their way into such a table. */

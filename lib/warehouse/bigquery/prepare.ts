@@ -1,17 +1,35 @@
 import { ConfigError } from '../../errors.ts'
 import type { Table } from '../../table.ts'
+import { type Widening, wideningsOf, wideningText } from '../differences.ts'
+import type { WarehouseCall } from '../warehouse.ts'
 import type { Client } from './client.ts'
 import { ServiceError } from './failure.ts'
 import { runQuery } from './jobs.ts'
-import { namesOf, type TableId, tablePath } from './names.ts'
-import { besides, type Declared, declaredTable, type LiveTable, mustMatch, resourceOf, unfit } from './schema.ts'
+import { namesOf, type TableId, tablePath, tableText } from './names.ts'
+import {
+  besides,
+  type Declared,
+  declaredTable,
+  differencesOf,
+  isUnfiltered,
+  type LiveTable,
+  mustMatch,
+  resourceOf,
+  unfit,
+  widenedFields,
+} from './schema.ts'
 import { GUARD } from './statements.ts'
 
 /** How long what is staged stays there when nobody removes it: a day, in milliseconds. */
 const STAGING_MS = 86_400_000
 
 /** Compares what is there with what is declared and, with `create`, creates what is not there. Returns whether the table existed. */
-export async function prepareTable(client: Client, table: Table, create: boolean, signal: AbortSignal): Promise<boolean> {
+export async function prepareTable(
+  client: Client,
+  table: Table,
+  create: boolean,
+  { signal, warn }: WarehouseCall,
+): Promise<boolean> {
   const problems = unfit(table)
   if (problems.length > 0) {
     throw new ConfigError('TABLE_INVALID', {
@@ -23,11 +41,21 @@ export async function prepareTable(client: Client, table: Table, create: boolean
   const { slices, rejects } = besides(names)
   await dataset(client, names.target.dataset, create, signal)
   await dataset(client, client.settings.stagingDataset, create, signal, { defaultTableExpirationMs: String(STAGING_MS) })
-  const existed = await ensureTable(client, declaredTable(table, names), create, signal)
+  const declared = declaredTable(table, names)
+  const found = await ensureTable(client, declared, create, signal)
+  if (found !== undefined && isUnfiltered(declared, found)) warn('PARTITION_FILTER_MISSING', unfilteredText(names.target))
   await ensureTable(client, rejects, create, signal)
   await ensureTable(client, slices, create, signal)
   if (create) await guard(client, names.slices, signal)
-  return existed
+  return found !== undefined
+}
+
+/** It is not set by `check --apply`: queries of others that work today would fail from then on. */
+function unfilteredText(target: TableId): string {
+  return (
+    `${tableText(target)} lets a query read every day there is, which is charged in full. When nobody needs that, run: ` +
+    `ALTER TABLE ${tablePath(target)} SET OPTIONS (require_partition_filter = TRUE)`
+  )
 }
 
 /** Throws when the dataset of a table is in another location than the jobs. */
@@ -59,23 +87,52 @@ async function dataset(
   await unlessThere(client.ask({ method: 'POST', path: '/datasets', json, signal }))
 }
 
-/** Compares a table with what is declared or, with `create`, creates it. Returns whether it existed. */
+/** Compares a table with what is declared or, with `create`, creates it. Returns what was there. */
 export async function ensureTable(
   client: Client,
   declared: Declared,
   create: boolean,
   signal: AbortSignal,
   more: Readonly<Record<string, string>> = {},
-): Promise<boolean> {
-  const { dataset: datasetId, table } = declared.id
-  const path = `/datasets/${datasetId}/tables`
-  const found: LiveTable | undefined = await lookAt(client, `${path}/${table}`, signal)
-  if (found !== undefined) {
-    mustMatch(declared, found)
-    return true
+): Promise<LiveTable | undefined> {
+  const found: LiveTable | undefined = await lookAt(client, addressOf(declared.id), signal)
+  if (found !== undefined) mustMatch(declared, found)
+  else if (create) {
+    const path = `/datasets/${declared.id.dataset}/tables`
+    await unlessThere(client.ask({ method: 'POST', path, json: { ...resourceOf(declared), ...more }, signal }))
   }
-  if (create) await unlessThere(client.ask({ method: 'POST', path, json: { ...resourceOf(declared), ...more }, signal }))
-  return false
+  return found
+}
+
+function addressOf({ dataset: datasetId, table }: TableId): string {
+  return `/datasets/${datasetId}/tables/${table}`
+}
+
+/**
+ * Widens a table, if it is there, so far that it takes nothing away. What is sent names the version of the table that was looked at, so that a
+ * change by somebody else in between is not undone: then it is looked at again. Returns what was done, by this process or in the same moment
+ * by another.
+ */
+export async function widenTable(client: Client, declared: Declared, signal: AbortSignal): Promise<string[]> {
+  const path = addressOf(declared.id)
+  let wanted: readonly Widening[] | undefined
+  for (let attempt = 1; ; attempt++) {
+    const live: LiveTable | undefined = await lookAt(client, path, signal)
+    if (live === undefined) return []
+    const left = wideningsOf(differencesOf(declared, live))
+    wanted ??= left
+    if (left.length === 0 || attempt > client.settings.tries) {
+      const stays = new Set(left.map(({ column }) => column))
+      return wanted.filter(({ column }) => !stays.has(column)).map(widening => wideningText(tableText(declared.id), widening))
+    }
+    const json = { schema: { fields: widenedFields(declared, live, left) } }
+    try {
+      await client.ask({ method: 'PATCH', path, json, headers: { 'If-Match': live.etag ?? '*' }, signal })
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.status === 412)) throw error
+      await client.pause(attempt, signal)
+    }
+  }
 }
 
 /** Another process may have created it in between. */

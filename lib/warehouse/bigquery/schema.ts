@@ -1,7 +1,6 @@
-import { ConfigError } from '../../errors.ts'
 import { type ColumnType, type Table, warehouseSchema } from '../../table.ts'
+import { type Difference, missingColumn, mustNotDiffer, otherMode, type Widening } from '../differences.ts'
 import { REJECT_FIELDS, SLICE_FIELDS } from '../kept.ts'
-import type { Difference } from '../warehouse.ts'
 import { type TableId, type TableNames, tableText } from './names.ts'
 
 /** A field as tables and load jobs declare it. */
@@ -71,7 +70,7 @@ export function resourceOf(declared: Declared): TableResource {
 }
 
 /** What BigQuery cannot do of what a table declares. */
-export function unfit(table: Table): Difference[] {
+export function unfit(table: Table): string[] {
   const { columns, clusterBy } = table
   return [
     ...(clusterBy.length > 4 ? [`it is clustered by ${clusterBy.length} columns, BigQuery knows 4`] : []),
@@ -89,14 +88,19 @@ export function unfit(table: Table): Difference[] {
 
 /** A table as BigQuery describes it; what is absent has its default. */
 export interface LiveTable {
+  /** Changes with every change of the table. */
+  readonly etag?: string
   readonly type?: string
   readonly schema?: { readonly fields?: readonly LiveField[] }
-  readonly timePartitioning?: { readonly type?: string; readonly field?: string }
+  /** The filter was once a property of the partitioning, and old tables still say so. */
+  readonly timePartitioning?: { readonly type?: string; readonly field?: string; readonly requirePartitionFilter?: boolean }
+  readonly requirePartitionFilter?: boolean
   readonly rangePartitioning?: unknown
   readonly clustering?: { readonly fields?: readonly string[] }
 }
 
-interface LiveField {
+/** A field as BigQuery describes it. */
+export interface LiveField {
   readonly name?: string
   readonly type?: string
   readonly mode?: string
@@ -110,46 +114,60 @@ const LEGACY: Readonly<Record<string, ColumnType>> = { INTEGER: 'INT64', FLOAT: 
 
 /** Throws `TABLE_MISMATCH` when the table differs from what is declared, with every difference. */
 export function mustMatch(declared: Declared, live: LiveTable): void {
+  mustNotDiffer(tableText(declared.id), differencesOf(declared, live))
+}
+
+/** Every difference between what is declared and what is there. */
+export function differencesOf(declared: Declared, live: LiveTable): Difference[] {
   const { type = 'TABLE' } = live
-  const differences =
-    type === 'TABLE'
-      ? [...fieldDifferences(declared.fields, live.schema?.fields ?? []), ...layoutDifferences(declared, live)]
-      : [`it is a ${type.toLowerCase().replaceAll('_', ' ')}`]
-  if (differences.length === 0) return
-  throw new ConfigError('TABLE_MISMATCH', {
-    message: `table ${tableText(declared.id)} differs from its declaration: ${differences.join('; ')}`,
-    hint: 'Change the declaration or alter the table. headrace changes no existing table by itself; nothing was read or written.',
-  })
+  if (type !== 'TABLE') return [{ clause: `it is a ${type.toLowerCase().replaceAll('_', ' ')}` }]
+  return [...fieldDifferences(declared.fields, live.schema?.fields ?? []), ...layoutDifferences(declared, live)]
+}
+
+/** The fields of a table after it was widened; what is there stays as BigQuery describes it. */
+export function widenedFields({ fields }: Declared, live: LiveTable, widenings: readonly Widening[]): (Field | LiveField)[] {
+  const among = (change: Widening['change'], name = ''): boolean =>
+    widenings.some(widening => widening.change === change && widening.column.toLowerCase() === name.toLowerCase())
+  return [
+    ...(live.schema?.fields ?? []).map(field => (among('relax', field.name) ? { ...field, mode: 'NULLABLE' } : field)),
+    ...fields.filter(({ name }) => among('add', name)),
+  ]
+}
+
+/** Whether a query may read the table without saying which days it wants, although it is declared otherwise. */
+export function isUnfiltered({ filtered }: Declared, { requirePartitionFilter, timePartitioning }: LiveTable): boolean {
+  return filtered && requirePartitionFilter !== true && timePartitioning?.requirePartitionFilter !== true
 }
 
 function* fieldDifferences(fields: readonly Field[], live: readonly LiveField[]): Generator<Difference> {
-  for (const { name, type, mode } of fields) {
-    const found = live.find(field => field.name?.toLowerCase() === name.toLowerCase())
+  for (const field of fields) {
+    const { name, type, mode } = field
+    const found = live.find(one => one.name?.toLowerCase() === name.toLowerCase())
     if (found === undefined) {
-      yield `column ${name} is missing`
+      yield missingColumn(field)
       continue
     }
     const is = LEGACY[found.type ?? ''] ?? found.type
-    if (is !== type) yield `column ${name} is ${is}, declared ${type}`
+    if (is !== type) yield { clause: `column ${name} is ${is}, declared ${type}` }
     const { mode: has = 'NULLABLE', precision, scale, maxLength } = found
-    if (has === 'REPEATED') yield `column ${name} is an array`
-    else if (has !== mode) yield `column ${name} is ${has === 'NULLABLE' ? 'nullable' : 'required'}, declared otherwise`
-    if (precision !== undefined) yield `column ${name} holds only (${precision}, ${scale ?? 0}) digits`
-    if (maxLength !== undefined) yield `column ${name} holds only ${maxLength} characters`
+    if (has === 'REPEATED') yield { clause: `column ${name} is an array` }
+    else if (has !== mode) yield otherMode(field)
+    if (precision !== undefined) yield { clause: `column ${name} holds only (${precision}, ${scale ?? 0}) digits` }
+    if (maxLength !== undefined) yield { clause: `column ${name} holds only ${maxLength} characters` }
   }
   for (const { name = '' } of live) {
-    if (!fields.some(field => field.name.toLowerCase() === name.toLowerCase())) yield `column ${name} is not declared`
+    if (!fields.some(field => field.name.toLowerCase() === name.toLowerCase())) yield { clause: `column ${name} is not declared` }
   }
 }
 
 function* layoutDifferences({ partitionBy, clusterBy }: Declared, live: LiveTable): Generator<Difference> {
   const { type, field } = live.timePartitioning ?? {}
   const by = live.rangePartitioning !== undefined ? 'a range of numbers' : (field ?? (type && 'the time of loading'))
-  if (by === undefined) yield `it is not partitioned, declared by ${partitionBy}`
-  else if (by !== partitionBy) yield `it is partitioned by ${by}, declared ${partitionBy}`
-  else if (type !== 'DAY' && type !== 'MONTH') yield `it is partitioned by ${type}, declared by DAY`
+  if (by === undefined) yield { clause: `it is not partitioned, declared by ${partitionBy}` }
+  else if (by !== partitionBy) yield { clause: `it is partitioned by ${by}, declared ${partitionBy}` }
+  else if (type !== 'DAY' && type !== 'MONTH') yield { clause: `it is partitioned by ${type}, declared by DAY` }
   const clusters = live.clustering?.fields ?? []
   if (String(clusters) !== String(clusterBy)) {
-    yield `it is clustered by ${clusters.join(', ') || 'nothing'}, declared ${clusterBy.join(', ') || 'nothing'}`
+    yield { clause: `it is clustered by ${clusters.join(', ') || 'nothing'}, declared ${clusterBy.join(', ') || 'nothing'}` }
   }
 }

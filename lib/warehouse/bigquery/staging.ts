@@ -8,6 +8,7 @@ import { JobFailed } from './jobs.ts'
 import { rejectLines } from './json.ts'
 import { type TableId, tablePath, tableText } from './names.ts'
 import { describeRefused, refusedRows } from './refused.ts'
+import type { Declared } from './schema.ts'
 import type { StagedSource } from './script.ts'
 import { openSpool, removeSpooled, type SpoolFile, spooledNames } from './spool.ts'
 import { dropStaged, loadFile, stagedTables } from './staged-tables.ts'
@@ -21,6 +22,8 @@ export interface StagedAttempt extends StagedSource {
 export interface StagingArea {
   /** Makes ready what every attempt at a table needs. */
   prepare(table: Table, create: boolean, signal: AbortSignal): Promise<void>
+  /** The long-lived tables that rows of a table are staged in. */
+  streams(table: Table): Promise<readonly Declared[]>
   stage(table: Table, attemptId: string): Promise<Staging>
   /** What is staged of an attempt; nothing when it is not, or not completely. */
   find(attemptId: string): StagedAttempt | undefined
@@ -43,6 +46,10 @@ export class LoadArea implements StagingArea {
 
   /** Every attempt makes its own tables. */
   async prepare(): Promise<void> {}
+
+  async streams(): Promise<readonly Declared[]> {
+    return []
+  }
 
   find(attemptId: string): StagedAttempt | undefined {
     return this.#staged.get(attemptId)

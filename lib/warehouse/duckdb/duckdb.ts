@@ -16,6 +16,7 @@ import {
   NOTHING,
   rejectsName,
   tableName,
+  wideningStatements,
 } from './schema.ts'
 import { StagingFolder } from './staging.ts'
 
@@ -61,6 +62,24 @@ export function duckdb(options: DuckDBOptions): Warehouse {
       )
     }
     return found.table
+  }
+
+  async function widen(table: Table, call: WarehouseCall): Promise<string[]> {
+    if (!(await database.exists())) return []
+    const wanted = await database.turn('read', ({ query }) => wideningStatements(query, table), call)
+    if (wanted.length === 0) return []
+    return database.turn(
+      'write',
+      async ({ query, run }) => {
+        // Looked at again under the write lock: another process may have widened it in between.
+        const statements = await wideningStatements(query, table)
+        await run('BEGIN TRANSACTION')
+        for (const { sql } of statements) await run(sql)
+        await run('COMMIT')
+        return statements.map(({ text }) => text)
+      },
+      call,
+    )
   }
 
   /** Tables that were seen to hold decimals of more than 18 digits. */
@@ -149,6 +168,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     name: 'duckdb',
     encoder: compileCsv,
     prepare,
+    widen,
     stage: (_table, attemptId) => folder.stage(attemptId),
     commit,
     recount,

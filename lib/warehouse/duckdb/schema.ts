@@ -1,7 +1,6 @@
-import { ConfigError } from '../../errors.ts'
 import { type ColumnType, type Table, type WarehouseField, warehouseSchema } from '../../table.ts'
+import { type Difference, missingColumn, mustNotDiffer, otherMode, wideningsOf, wideningText } from '../differences.ts'
 import { REJECT_FIELDS, SLICE_FIELDS } from '../kept.ts'
-import type { Difference } from '../warehouse.ts'
 import { CATALOG, type Query } from './database.ts'
 
 /** The DuckDB type of each column type, as `duckdb_columns()` spells it. */
@@ -94,6 +93,35 @@ function createTable(name: string, fields: Fields): string[] {
  * differently required, and a different partitioning or clustering.
  */
 export async function lookFor(query: Query, table: Table): Promise<Found> {
+  const [own, rejects, slices] = await inspect(query, table)
+  for (const { name, differences } of [own, rejects, slices]) mustNotDiffer(name, differences ?? [])
+  const isThere = ({ differences }: Inspected): boolean => differences !== undefined
+  return { table: isThere(own), rejects: isThere(rejects), slices: isThere(slices) }
+}
+
+/** What widens a table and what is kept beside it: the statements, and a clause about each. */
+export async function wideningStatements(query: Query, table: Table): Promise<{ readonly sql: string; readonly text: string }[]> {
+  return (await inspect(query, table)).flatMap(({ name, fields, differences = [] }) =>
+    wideningsOf(differences).flatMap(widening => {
+      const field = fields.find(one => one.name === widening.column)
+      if (field === undefined) return []
+      const column = identifier(field.name)
+      const action =
+        widening.change === 'add' ? `ADD COLUMN ${column} ${DUCKDB_TYPES[field.type]}` : `ALTER COLUMN ${column} DROP NOT NULL`
+      return [{ sql: `ALTER TABLE ${tableName({ name })} ${action}`, text: wideningText(name, widening) }]
+    }),
+  )
+}
+
+/** A table that is declared, and how what is there differs from it; no differences at all where nothing is there. */
+interface Inspected {
+  readonly name: string
+  readonly fields: Fields
+  readonly differences: readonly Difference[] | undefined
+}
+
+/** The table, that of its rejects, that of the slices. */
+async function inspect(query: Query, table: Table): Promise<readonly [Inspected, Inspected, Inspected]> {
   const datasets = [table.name, 'headrace.'].map(name => literal((name.split('.')[0] ?? '').toLowerCase()))
   const where = `WHERE database_name = '${CATALOG}' AND lower(schema_name) IN (${datasets.join(', ')})`
   const relations = await query(
@@ -104,27 +132,22 @@ export async function lookFor(query: Query, table: Table): Promise<Found> {
     `SELECT schema_name, table_name, column_name, data_type, is_nullable FROM duckdb_columns() ${where}`,
   )
 
-  function isThere(name: string, fields: Fields, more: (comment: unknown) => Iterable<Difference> = () => []): boolean {
+  function compare(name: string, fields: Fields, more: (comment: unknown) => Iterable<Difference> = () => []): Inspected {
     // DuckDB finds names whatever their case, so a table that differs only in that is the one.
     const same = (row: Record<string, unknown>): boolean =>
       `${row.schema_name}.${row.table_name}`.toLowerCase() === name.toLowerCase()
     const found = relations.find(same)
-    if (found === undefined) return false
-    const differences = found.is_view
-      ? ['it is a view']
-      : [...columnDifferences(fields, columns.filter(same).map(liveColumn)), ...more(found.comment)]
-    if (differences.length === 0) return true
-    throw new ConfigError('TABLE_MISMATCH', {
-      message: `table ${name} differs from its declaration: ${differences.join('; ')}`,
-      hint: 'Change the declaration or alter the table. headrace changes no existing table by itself; nothing was read or written.',
-    })
+    if (found === undefined) return { name, fields, differences: undefined }
+    if (found.is_view) return { name, fields, differences: [{ clause: 'it is a view' }] }
+    const live = columns.filter(same).map(liveColumn)
+    return { name, fields, differences: [...columnDifferences(fields, live), ...more(found.comment)] }
   }
 
-  return {
-    table: isThere(table.name, warehouseSchema(table), comment => layoutDifferences(table, comment)),
-    rejects: isThere(rejectsOf(table), REJECT_FIELDS),
-    slices: isThere('headrace.slices', ALL_SLICE_FIELDS),
-  }
+  return [
+    compare(table.name, warehouseSchema(table), comment => layoutDifferences(table, comment)),
+    compare(rejectsOf(table), REJECT_FIELDS),
+    compare('headrace.slices', ALL_SLICE_FIELDS),
+  ]
 }
 
 /** A column as DuckDB describes it. */
@@ -139,26 +162,27 @@ function liveColumn({ column_name, data_type, is_nullable }: Record<string, unkn
 }
 
 function* columnDifferences(fields: Fields, live: readonly LiveColumn[]): Generator<Difference> {
-  for (const { name, type: declared, mode } of fields) {
+  for (const field of fields) {
+    const { name, type: declared, mode } = field
     const found = live.find(column => column.name === name)
     if (found === undefined) {
-      yield `column ${name} is missing`
+      yield missingColumn(field)
       continue
     }
     const type = DUCKDB_TYPES[declared]
-    if (found.type !== type) yield `column ${name} is ${found.type}, declared ${declared} (${type})`
-    if (found.nullable !== (mode === 'NULLABLE'))
-      yield `column ${name} is ${found.nullable ? 'nullable' : 'required'}, declared otherwise`
+    if (found.type !== type) yield { clause: `column ${name} is ${found.type}, declared ${declared} (${type})` }
+    if (found.nullable !== (mode === 'NULLABLE')) yield otherMode(field)
   }
-  for (const { name } of live) if (!fields.some(field => field.name === name)) yield `column ${name} is not declared`
+  for (const { name } of live) if (!fields.some(field => field.name === name)) yield { clause: `column ${name} is not declared` }
 }
 
 function* layoutDifferences(table: Table, comment: unknown): Generator<Difference> {
   const live = parseLayout(comment)
   if (live === undefined) return
-  if (live.partitionBy !== table.partitionBy) yield `it is partitioned by ${live.partitionBy}, declared ${table.partitionBy}`
+  if (live.partitionBy !== table.partitionBy)
+    yield { clause: `it is partitioned by ${live.partitionBy}, declared ${table.partitionBy}` }
   if (String(live.clusterBy) !== String(table.clusterBy)) {
-    yield `it is clustered by ${live.clusterBy.join(', ')}, declared ${table.clusterBy.join(', ')}`
+    yield { clause: `it is clustered by ${live.clusterBy.join(', ')}, declared ${table.clusterBy.join(', ')}` }
   }
 }
 
