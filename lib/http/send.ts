@@ -46,6 +46,10 @@ export async function send(
   const { signal, pace = UNPACED, client, onRequest } = context
   signal.throwIfAborted()
   const permit = await pace.acquire({ client, endpoint: asked.endpoint ?? '', cost: asked.cost ?? 1 }, signal)
+  const sent = await authorized(url, asked, signal, refused).catch((error: unknown) => {
+    permit.done({ status: 0, outcome: 'abandoned' })
+    throw error
+  })
   const started = performance.now()
   // Not AbortSignal.any and AbortSignal.timeout: those would stay behind, one pair per request, until the deadline has passed.
   const stopper = new AbortController()
@@ -57,6 +61,7 @@ export async function send(
   const within = (ms: number, what: string): NodeJS.Timeout =>
     setTimeout(() => stopper.abort(new Overdue(`${what} ${ms / 1_000} s`)), ms)
   signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
   const whole = within(wholeMs, 'no complete answer within')
   const headersTimer = headersMs < wholeMs ? within(headersMs, 'no answer within') : undefined
   let status = 0
@@ -89,8 +94,6 @@ export async function send(
   }
 
   try {
-    const authorization = (await Promise.race([asked.authorize?.({ signal: stopper.signal, refused }), stopped])) ?? {}
-    const sent = sentOf(url, asked, authorization)
     usage.requests++
     // undici heeds the signal only once there is a connection; to wait for one must not take longer either.
     const answer = await Promise.race([ask(sent, asked, context.dispatcher, stopper.signal), stopped])
@@ -104,7 +107,14 @@ export async function send(
   }
 }
 
-function sentOf(url: URL, { headers = {}, body }: JsonRequest, authorization: Authorization): Sent {
+/** The request with its authorization. Its errors are nobody else's: they are not those of the API. */
+async function authorized(
+  url: URL,
+  { headers = {}, body, authorize }: JsonRequest,
+  signal: AbortSignal,
+  refused: Authorization | undefined,
+): Promise<Sent> {
+  const authorization = authorize === undefined ? {} : await unlessAborted(authorize({ signal, refused }), signal)
   const own = Object.fromEntries(
     Object.entries({ ...headers, ...authorization }).map(([name, value]) => [name.toLowerCase(), value]),
   )
@@ -118,6 +128,19 @@ function sentOf(url: URL, { headers = {}, body }: JsonRequest, authorization: Au
     },
     body: body === undefined ? '' : JSON.stringify(body),
     authorization,
+  }
+}
+
+/** What is waited for, or the reason of the signal as soon as it aborts. */
+async function unlessAborted<T>(waited: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const abort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    signal.throwIfAborted()
+    return await Promise.race([waited, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 
