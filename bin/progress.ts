@@ -66,9 +66,15 @@ export class Progress {
         if (!AT_THE_END.has(event.name)) this.#count(event.name, `${event.name}: ${event.message}`)
         break
       case 'chunk': {
-        const { chunk, state, summary, error } = event
+        const { chunk, state, summary, error, parts } = event
         this.#rejected += summary?.rows.rejected ?? 0
         if ((SETTLED_STATES as readonly string[]).includes(state)) this.#done++
+        if (parts.length > 0) {
+          // The warning has told it.
+          this.#total += parts.length - 1
+          this.#bar?.setTotal(this.#total)
+          break
+        }
         // What was given up because somebody said so is in the closing account.
         if (error === null || error.code === 'ABORTED') break
         const name = chunkText(chunk)

@@ -1,8 +1,9 @@
 import type { Dispatcher } from 'undici'
-import type { Chunk } from './chunk.ts'
+import { dayCount } from './chunk.ts'
 import type { Connector } from './connector.ts'
 import { createHttp, type Http } from './http/client.ts'
 import type { RetryBudget } from './http/retry.ts'
+import type { Claim } from './ledger/ledger.ts'
 import { codeClass, type Metrics } from './metrics.ts'
 import type { Options } from './options.ts'
 
@@ -20,7 +21,7 @@ export interface ApiContext {
 
 /** HTTP for one attempt at a chunk, as the settings and the connector want it. */
 export function openHttp(
-  chunk: Chunk,
+  { chunk, attempt }: Claim,
   { name: api, api: policy }: Connector<unknown>,
   context: ApiContext,
   signal: AbortSignal,
@@ -40,7 +41,7 @@ export function openHttp(
       longestWaitMs: options.longestWaitSeconds * 1_000,
       backoff: { baseMs: 500, capMs: 30_000 },
       bodyLimit: options.bodyMebibytes * 2 ** 20,
-      heavyTries: Number.POSITIVE_INFINITY,
+      heavyTries: dayCount(chunk.window) === 1 ? Number.POSITIVE_INFINITY : attempt === 1 ? 2 : 1,
     },
     now,
     sleep,

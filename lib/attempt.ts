@@ -106,7 +106,7 @@ export class Attempt {
     this.report = report
     this.#startedAt = context.now()
     this.#summary = new ChunkSummary(compiled.pipeline.table, compiled.pipeline.totals)
-    this.#http = openHttp(this.chunk, compiled.pipeline.source, context, this.signal)
+    this.#http = openHttp(claim, compiled.pipeline.source, context, this.signal)
   }
 
   /** Forgets what was counted, to read the chunk once more. */
@@ -252,7 +252,7 @@ export class Attempt {
 
   /** What happens to the chunk after an error. */
   settlement(error: HeadraceError): Settlement {
-    return settlementOf(error, this.claim.attempt, this.context.options, this.context.now())
+    return settlementOf(error, this.claim, this.context.options, this.context.now())
   }
 
   /** The attempt is over, one way or the other. */

@@ -80,6 +80,11 @@ export function splitWindow(window: Window, days: number): Window[] {
   }))
 }
 
+/** The two halves of a window of several days, the earlier one first and not the shorter; one day cannot be halved. */
+export function halvesOf(window: Window): Window[] {
+  return dayCount(window) === 1 ? [] : splitWindow(window, Math.ceil(dayCount(window) / 2))
+}
+
 /** `2026-01-01..2026-01-03`, or one day alone. */
 export function windowText(window: Window): string {
   return window.from === window.to ? window.from : `${window.from}..${window.to}`

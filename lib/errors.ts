@@ -213,6 +213,7 @@ export const WARNINGS = {
   TABLE_DIVERGED: 'The table does not hold what the ledger says was published; the days are written again.',
   RESTATED: 'A published day has other numbers now than when it was last read.',
   PARTITION_FILTER_MISSING: 'A query may read every day of the table, which the warehouse charges in full.',
+  WINDOW_HALVED: 'A window was more than the API gives at once; it is read again in two halves.',
   WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
 } as const
 

@@ -1,4 +1,4 @@
-import type { Chunk } from './chunk.ts'
+import type { Chunk, Window } from './chunk.ts'
 import type { HeadraceError, WarningName } from './errors.ts'
 import type { AttemptSummary, Restatement, Run, RunProgress } from './ledger/ledger.ts'
 import type { ChunkState } from './ledger/states.ts'
@@ -16,6 +16,8 @@ export type RunEvent =
       readonly summary: AttemptSummary | null
       readonly restatements: readonly Restatement[]
       readonly error: HeadraceError | null
+      /** Windows of the chunks that took its place; none where it is still there. */
+      readonly parts: readonly Window[]
     }
   | { readonly type: 'draining'; readonly underWay: number }
 

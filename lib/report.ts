@@ -1,4 +1,4 @@
-import { chunkText } from './chunk.ts'
+import { chunkText, windowText } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import type { HeadraceError, WarningName } from './errors.ts'
 import type { Observer } from './events.ts'
@@ -79,14 +79,19 @@ export class Report {
   }
 
   /** Counts and tells that the attempt did not publish. */
-  failed(state: Settlement['state'], error: HeadraceError): void {
+  failed({ state, parts }: Settlement, error: HeadraceError): void {
     const outcome: AttemptOutcome =
       error.code === 'LEASE_LOST' || error.code === 'FENCED' ? 'lease_lost' : state === 'held' ? 'fatal_error' : 'retryable_error'
     const { metrics, log } = this.#context
     const labels = { pipeline: this.#compiled.pipeline.name }
     metrics.chunkAttempts.inc({ ...labels, outcome })
     if (error.code === 'COUNT_DIVERGED' || error.code === 'RECONCILE_DIVERGED') metrics.divergences.inc(labels)
-    log.error({ event: `chunk.${state === 'pending' ? 'retried' : state}`, ...this.#logged(), err: error }, error.message)
+    if (parts === undefined) {
+      log.error({ event: `chunk.${state === 'pending' ? 'retried' : state}`, ...this.#logged(), err: error }, error.message)
+    } else {
+      const windows = parts.map(windowText).join(' and ')
+      this.warn('WINDOW_HALVED', `${chunkText(this.#claim.chunk)}: read again as ${windows}: ${error.message}`)
+    }
   }
 
   /** The names that every line of the log about this attempt carries. */

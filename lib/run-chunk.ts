@@ -1,7 +1,7 @@
 import { pipeline as flow } from 'node:stream/promises'
 import { gen } from 'stream-chain/gen.js'
 import { type Attempt, type RunContext, type StagedAttempt, startAttempt } from './attempt.ts'
-import { chunkText } from './chunk.ts'
+import { chunkText, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
 import { confirmEmpty, guard, restatedDays, sameDays } from './guards.ts'
@@ -20,6 +20,8 @@ export interface ChunkResult {
   readonly summary: AttemptSummary
   readonly restatements: readonly Restatement[]
   readonly error: HeadraceError | null
+  /** Windows of the chunks that took its place; none where it is still there. */
+  readonly parts: readonly Window[]
 }
 
 /**
@@ -69,7 +71,7 @@ export async function runChunk(
       )
     }
     attempt.report.succeeded(state, summary, restatements)
-    return { state, summary, restatements, error: null }
+    return { state, summary, restatements, error: null, parts: [] }
   } catch (thrown) {
     return await settle(attempt, staged, asHeadraceError(thrown))
   } finally {
@@ -174,8 +176,8 @@ async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error
       settlement = attempt.settlement(problem)
     }
   }
-  attempt.report.failed(settlement.state, problem)
+  attempt.report.failed(settlement, problem)
   const summary = staged?.summary() ?? attempt.summary([])
   if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
-  return { state: settlement.state, summary, restatements: [], error: problem }
+  return { state: settlement.state, summary, restatements: [], error: problem, parts: settlement.parts ?? [] }
 }

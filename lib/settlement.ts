@@ -1,6 +1,7 @@
+import { halvesOf } from './chunk.ts'
 import { ERRORS, type ErrorCode, type HeadraceError } from './errors.ts'
 import { backoff } from './http/retry.ts'
-import type { Settlement } from './ledger/ledger.ts'
+import type { Claim, Settlement } from './ledger/ledger.ts'
 import type { Options } from './options.ts'
 
 /** Errors that come with a transaction that is certainly rolled back; after any other the table may hold either. */
@@ -13,10 +14,12 @@ const ROLLED_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'WAREHOUSE_CEILING',
 ])
 
-/** What follows from an error: held for a person, parked, another try after a pause, or failed when the tries are used up. */
+/**
+ * What follows from an error: held for a person, parked, another try after a pause or in two halves, or failed when the tries are used up.
+ */
 export function settlementOf(
   { code, message, hint, notBefore }: HeadraceError,
-  attempt: number,
+  { attempt, chunk }: Claim,
   { attempts, retryBaseSeconds, retryCapSeconds }: Options,
   now: number,
 ): Settlement {
@@ -25,6 +28,8 @@ export function settlementOf(
   if (code === 'ABORTED' || code === 'LEASE_LOST') return { state: 'pending', problem, certain }
   if (ERRORS[code].kind !== 'transient') return { state: 'held', problem, certain }
   if (notBefore !== undefined) return { state: 'parked', problem, certain, notBefore }
+  const parts = code === 'WINDOW_TOO_LARGE' ? halvesOf(chunk.window) : []
+  if (parts.length > 0) return { state: 'pending', problem, certain, parts }
   if (attempt >= attempts) return { state: 'failed', problem, certain }
   const pause = backoff(attempt, { baseMs: retryBaseSeconds * 1_000, capMs: retryCapSeconds * 1_000 })
   return { state: 'pending', problem, certain, notBefore: now + pause }

@@ -6,6 +6,7 @@ import {
   dayCount,
   daysOf,
   fromEpochDay,
+  halvesOf,
   isDay,
   parseWindow,
   splitWindow,
@@ -113,5 +114,16 @@ t.test('windows and chunks are named the way people write them', async t => {
   t.equal(
     chunkText({ pipeline: 'ads', client: 'a/b', window: { from: '2026-01-01', to: '2026-01-02' } }),
     'ads/a/b/2026-01-01..2026-01-02',
+  )
+})
+
+t.test('halves hold every day of a window once, differ by one day at most, and end at single days', async () => {
+  fc.assert(
+    fc.property(windows, window => {
+      const halves = halvesOf(window)
+      if (dayCount(window) === 1) return halves.length === 0
+      const [first = 0, second = 0] = halves.map(dayCount)
+      return halves.length === 2 && halves.flatMap(daysOf).join() === daysOf(window).join() && [0, 1].includes(first - second)
+    }),
   )
 })

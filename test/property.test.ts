@@ -26,6 +26,8 @@ type Command =
       readonly from: number
       readonly days: number
       readonly chunkDays: number
+      /** Days the API gives at once. */
+      readonly mostDays: number
       readonly concurrency: number
       readonly force: boolean
       readonly missing: boolean
@@ -46,7 +48,8 @@ const read = fc.record({
   clients: fc.uniqueArray(fc.nat(CLIENTS.length - 1), { minLength: 1 }),
   from: fc.nat(DAYS - 1),
   days: fc.integer({ min: 1, max: DAYS }),
-  chunkDays: fc.integer({ min: 1, max: 3 }),
+  chunkDays: fc.integer({ min: 1, max: 5 }),
+  mostDays: fc.integer({ min: 1, max: 5 }),
   concurrency: fc.integer({ min: 1, max: 3 }),
   force: fc.boolean(),
   missing: fc.boolean(),
@@ -109,6 +112,7 @@ class World {
     const from = addDays(FIRST, command.from)
     const to = addDays(FIRST, Math.min(DAYS, command.from + command.days) - 1)
     const clients = command.clients.map(index => CLIENTS[index] as string)
+    this.api.mostDays = command.mostDays
     const options: RunOptions = {
       folder: this.folder,
       pipeline: adsPipeline(this.api.connector(3), {
@@ -176,6 +180,7 @@ class World {
       from: 0,
       days: DAYS,
       chunkDays: 2,
+      mostDays: 2,
       concurrency: 2,
       force: true,
       missing: false,

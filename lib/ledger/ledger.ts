@@ -133,6 +133,11 @@ export interface Settlement {
   readonly certain: boolean
   /** Epoch milliseconds before which the chunk is not tried again; default none. */
   readonly notBefore?: number
+  /**
+   * With `pending`: windows that make up that of the chunk, which is replaced by a chunk for each, none of them tried yet; in the same transaction, so
+   * that every day belongs to exactly one chunk of the run whatever happens. Default none: the chunk stays.
+   */
+  readonly parts?: readonly Window[]
 }
 
 /** Where the records of some chunks went, by the newest attempt at each. */

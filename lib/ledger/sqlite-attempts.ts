@@ -1,4 +1,4 @@
-import { type Chunk, chunkText } from '../chunk.ts'
+import { type Chunk, chunkText, type Window } from '../chunk.ts'
 import { TransientError } from '../errors.ts'
 import type { AttemptLedger, AttemptSummary, ChunkRecord, Restatement, Settlement } from './ledger.ts'
 import type { SqliteContext } from './sqlite.ts'
@@ -47,6 +47,15 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
       window.from,
       window.to,
     )
+  }
+
+  /** Puts chunks that nobody has tried in the place of one. */
+  function replace(attemptId: string, runId: string, { pipeline, client }: Chunk, parts: readonly Window[]): void {
+    db().run('DELETE FROM chunk WHERE attempt_id = ?', attemptId)
+    for (const { from, to } of parts) {
+      const state: ChunkState = 'pending'
+      db().insert('chunk', { run_id: runId, pipeline, client, window_from: from, window_to: to, state, updated_at: now() })
+    }
   }
 
   function finish(attemptId: string, outcome: string, summary: AttemptSummary): void {
@@ -138,9 +147,9 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
     },
 
     async settle(attemptId: string, settlement: Settlement, summary: AttemptSummary): Promise<void> {
-      const { state, problem, certain, notBefore = 0 } = settlement
+      const { state, problem, certain, notBefore = 0, parts } = settlement
       db().write(() => {
-        const { chunk } = move(attemptId, state)
+        const { chunk, runId } = move(attemptId, state)
         if (certain) doubt(chunk, 'nullif(doubted_by, ?)', attemptId)
         db().update(
           'chunk',
@@ -153,6 +162,7 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
           { attempt_id: attemptId },
         )
         finish(attemptId, problem.code, summary)
+        if (parts !== undefined) replace(attemptId, runId, chunk, parts)
       })
     },
   }

@@ -6,7 +6,7 @@
  *      |           |-----------|-----> held       a person decides
  *      |           |-----------|-----> failed     every try failed
  *      |           |-----------|-----> parked     not before a time
- *      |-----------+-----------+       another try, or taken over from a dead process
+ *      |-----------+-----------+       another try, in two halves where the window was too large, or taken over from a dead process
  *
  * Taking up a run again makes held, failed and parked chunks pending; a new run has chunks of its own.
  */

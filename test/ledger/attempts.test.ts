@@ -218,3 +218,46 @@ t.test('fields that were ever seen stay known', async t => {
   ])
   t.equal(await ledger.knownFields('q'), undefined)
 })
+
+t.test('a chunk that is replaced by its parts is gone, and each part begins anew', async t => {
+  const { ledger, path } = fresh(t)
+  const run = await begin(ledger, {}, 3)
+  const claim = await claimOf(ledger, run)
+  const parts = [
+    { from: '2026-01-01', to: '2026-01-02' },
+    { from: '2026-01-03', to: '2026-01-03' },
+  ]
+  const settlement = { state: 'pending', problem: PROBLEM, certain: false, parts } as const
+  await ledger.settle(claim.attemptId, settlement, summaryOf(claim))
+  for (const [name, write] of Object.entries(WRITES)) await t.rejects(write(ledger, claim), { code: 'LEASE_LOST' }, name)
+  t.match(await ledger.progress(run.id), { pending: 2, running: 0 })
+  t.match(await ledger.chunksLeft(run.id), [
+    { chunk: { client: 'a', window: parts[0] }, state: 'pending', attempts: 0, problem: null, notBefore: 0 },
+    { chunk: { client: 'a', window: parts[1] }, state: 'pending', attempts: 0, problem: null, notBefore: 0 },
+  ])
+  t.same((await begin(ledger, {}, 3)).id, run.id, 'the run is taken up with the parts')
+  const claims = [await claimOf(ledger, run), await claimOf(ledger, run)]
+  t.match(claims, [
+    { chunk: { window: parts[0] }, attempt: 1 },
+    { chunk: { window: parts[1] }, attempt: 1 },
+  ])
+  for (const part of claims) await publish(ledger, part)
+  t.equal((await ledger.days('p', 'a', { from: '2026-01-01', to: '2026-01-03' })).length, 3)
+  t.match(await ledger.totals(run.id), { states: { published: { chunks: 2, staged: 3 } } })
+  t.same(sql(path, 'SELECT outcome FROM attempt ORDER BY generation'), [
+    { outcome: PROBLEM.code },
+    { outcome: 'published' },
+    { outcome: 'published' },
+  ])
+})
+
+t.test('parts that cannot be written leave the chunk as it was', async t => {
+  const { ledger, path } = fresh(t)
+  const run = await begin(ledger, {}, 2)
+  const claim = await claimOf(ledger, run)
+  const before = contents(path)
+  const parts = [claim.chunk.window, { from: '2026-01-03', to: '2026-01-03' }]
+  const settlement = { state: 'pending', problem: PROBLEM, certain: false, parts } as const
+  await t.rejects(ledger.settle(claim.attemptId, settlement, summaryOf(claim)), { code: 'LEDGER_FAILED' })
+  t.same(contents(path), before)
+})

@@ -1,4 +1,5 @@
-import { type Connector, defineConnector, definePipeline, type Pipeline } from '../../lib/index.ts'
+import { dayCount } from '../../lib/chunk.ts'
+import { type Connector, defineConnector, definePipeline, type Pipeline, TransientError } from '../../lib/index.ts'
 import { client, day, integer, micros, optional, text } from '../../lib/mapping.ts'
 import { date, defineTable, int64, nullable, numeric, string } from '../../lib/table.ts'
 
@@ -15,6 +16,8 @@ export class AdsApi {
   readonly #records = new Map<string, AdRecord[]>()
   /** Pages given out so far. */
   pages = 0
+  /** Days it gives at once; a longer window breaks off after its first page. */
+  mostDays = Number.POSITIVE_INFINITY
 
   set(client: string, date: string, records: readonly AdRecord[]): void {
     this.#records.set(`${client} ${date}`, [...records])
@@ -39,6 +42,8 @@ export class AdsApi {
     for (let at = 0; at < Math.max(1, all.length); at += pageSize) {
       this.pages++
       yield all.slice(at, at + pageSize)
+      if (dayCount(window) > this.mostDays)
+        throw new TransientError('WINDOW_TOO_LARGE', { message: `more than ${this.mostDays} days` })
     }
   }
 }
