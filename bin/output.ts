@@ -48,6 +48,14 @@ export function duration(seconds: number): string {
   return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** A number of bytes in the unit that suits it. */
+export function bytes(number: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+  const power = Math.min(units.length - 1, number < 1 ? 0 : Math.floor(Math.log2(number) / 10))
+  const scaled = number / 1_024 ** power
+  return `${scaled.toLocaleString('en', { maximumFractionDigits: scaled < 100 ? 1 : 0 })} ${units[power]}`
+}
+
 /** An instant to the minute; epoch milliseconds. */
 export function minute(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`

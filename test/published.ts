@@ -17,10 +17,25 @@ export function ledgerOf(t: Test): Ledger {
   return ledger
 }
 
+/** What an attempt took. */
+export interface Taken {
+  readonly requests: number
+  readonly startedAt: number
+  readonly finishedAt: number
+}
+
 /** Publishes the days of a window, one row each; when a commit is left open, its days are in doubt. */
-export async function publish(ledger: Ledger, pipeline: string, client: string, window: Window, rows = 1): Promise<void> {
+export async function publish(
+  ledger: Ledger,
+  pipeline: string,
+  client: string,
+  window: Window,
+  rows = 1,
+  { requests, ...times }: Taken = { requests: 1, startedAt: 1, finishedAt: 2 },
+): Promise<void> {
   const attemptId = await claimed(ledger, pipeline, client, window)
-  const summary = summaryOf(pipeline, client, window, attemptId, rows)
+  const plain = summaryOf(pipeline, client, window, attemptId, rows)
+  const summary = { ...plain, ...times, api: { ...plain.api, requests } }
   await ledger.staged(attemptId, summary)
   await ledger.committing([attemptId])
   await ledger.published(attemptId, summary, [])

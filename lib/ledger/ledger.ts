@@ -197,6 +197,19 @@ export interface AttemptLedger {
   settle(attemptId: string, settlement: Settlement, summary: AttemptSummary): Promise<void>
 }
 
+/** What a pipeline did lately: what is expected of it rests on that. */
+export interface History {
+  /** Median rows per day of each client, over its newest 28 published days. */
+  readonly rowsPerDay: ReadonlyMap<string, number>
+  /** Its newest chunks that were published or found unchanged, at most 200; instants in epoch milliseconds. */
+  readonly chunks: readonly {
+    readonly days: number
+    readonly requests: number
+    readonly startedAt: number
+    readonly finishedAt: number
+  }[]
+}
+
 /** What the ledger knows. */
 export interface LedgerReader {
   /** The unfinished run of a request, if there is one. */
@@ -219,6 +232,8 @@ export interface LedgerReader {
   knownFields(pipeline: string): Promise<readonly string[] | undefined>
   /** Restatements of a pipeline, newest first. */
   restatements(pipeline: string, limit: number): Promise<Restatement[]>
+  /** What a pipeline did lately. */
+  history(pipeline: string): Promise<History>
   /** When a run of this pipeline last finished, in epoch milliseconds. */
   lastFinished(pipeline: string): Promise<number | undefined>
 }

@@ -13,6 +13,7 @@ import type {
 } from './ledger.ts'
 import type { SqliteContext } from './sqlite.ts'
 import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
+import { history } from './sqlite-history.ts'
 import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from './states.ts'
 
 /** A request as text; the order of its clients means nothing. */
@@ -241,6 +242,9 @@ export function reader({ db }: SqliteContext): LedgerReader {
     },
     async restatements(pipeline, limit) {
       return restatements(db(), pipeline, limit)
+    },
+    async history(pipeline) {
+      return history(db(), pipeline)
     },
     async lastFinished(pipeline) {
       return lastFinished(db(), pipeline)

@@ -2,6 +2,7 @@ import { deepEqual, ok } from 'node:assert/strict'
 import { sameDecimal } from '../decimal.ts'
 import { date, defineTable, string, type Table } from '../table.ts'
 import { CONFORMANCE_DAYS, type ConformanceCase, only, prepared } from './case.ts'
+import { CHARGE_CASES } from './charge-cases.ts'
 import { PUBLISH_CASES } from './publish-cases.ts'
 import { REFUSE_CASES } from './refuse-cases.ts'
 import { publishDrafts } from './stage.ts'
@@ -17,6 +18,7 @@ export const WAREHOUSE_CASES: readonly ConformanceCase[] = [
   ...PUBLISH_CASES,
   ...REFUSE_CASES,
   ...WIDEN_CASES,
+  ...CHARGE_CASES,
   ...VALUE_CASES.map(({ title, column, values, expected, totals }) => {
     const table = defineTable('conformance.values', { client_id: string(), date: date(), value: column }, { partitionBy: 'date' })
     return prepared(

@@ -113,6 +113,20 @@ export interface RejectQuery {
   readonly limit: number
 }
 
+/** Chunks that are to be published in one transaction. */
+export interface Publishing {
+  readonly chunks: readonly Chunk[]
+  /** Whether some of their days were published before, so that rows are deleted. */
+  readonly replacing: boolean
+}
+
+/** What a warehouse is expected to charge. */
+export type Charge =
+  /** It never charges anything. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'bytes'; readonly bytes: number }
+  | { readonly kind: 'unknown'; readonly why: string }
+
 /** What every call may use of its surroundings. */
 export interface WarehouseCall {
   /** Ends a wait for the warehouse; what has begun is finished. */
@@ -144,6 +158,8 @@ export interface Warehouse {
    * the counts and totals. Throws `GroupRefused` when members are at fault; then nothing of the group was published.
    */
   commit(table: Table, totals: readonly string[], members: readonly Member[], call: WarehouseCall): Promise<Publication[]>
+  /** What publishing would be charged at most, as far as that can be told before. Changes nothing, and costs nothing. */
+  charge(table: Table, totals: readonly string[], publishing: Publishing, call: WarehouseCall): Promise<Charge>
   /** What the table holds of some clients, per day, ordered by client and day. */
   recount(table: Table, totals: readonly string[], clients: readonly string[], call: WarehouseCall): Promise<DayCount[]>
   /** Every client the table holds rows of. */

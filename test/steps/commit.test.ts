@@ -35,6 +35,7 @@ class HeldWarehouse {
     encoder: () => () => 0,
     prepare: async () => true,
     widen: async () => [],
+    charge: async () => ({ kind: 'none' }),
     stage: async () => Promise.reject(new Error('nothing is staged here')),
     recount: async () => [],
     clients: async () => [],

@@ -1,5 +1,6 @@
 import type { Table } from '../../table.ts'
 import type { Warehouse, WarehouseCall } from '../warehouse.ts'
+import { chargeOf } from './charge.ts'
 import { Client } from './client.ts'
 import { commitGroup } from './commit.ts'
 import { failure } from './failure.ts'
@@ -55,6 +56,7 @@ export function bigquery(options: BigQueryOptions = {}): Warehouse {
       signal.throwIfAborted()
       return commitGroup(client, area, table, totals, members)
     },
+    charge: (table, totals, publishing, { signal }) => chargeOf(client, table, totals, publishing, signal),
     recount: (table, totals, clients, { signal }) => recount(client, table, totals, clients, signal),
     clients: (table, { signal }) => clientsOf(client, table, signal),
     rejects: (table, query, { signal }) => rejectsOf(client, table, query, signal),

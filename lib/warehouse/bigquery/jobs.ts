@@ -30,6 +30,7 @@ export interface Job {
   readonly statistics?: {
     readonly numChildJobs?: string
     readonly totalSlotMs?: string
+    readonly totalBytesProcessed?: string
     readonly query?: { readonly totalBytesBilled?: string; readonly totalSlotMs?: string }
     readonly load?: { readonly outputRows?: string; readonly badRecords?: string }
   }
@@ -193,6 +194,25 @@ export function runQuery(client: Client, { sql, parameters = [], id, script = fa
     ...(parameters.length === 0 ? {} : { parameterMode: 'NAMED', queryParameters: parameters }),
   }
   return runJob(client, { id: id ?? `headrace-read-${randomUUID()}`, configuration: { query }, signal })
+}
+
+/** How many bytes a statement would read, or change, at most. It is not run, and nothing is charged. */
+export async function dryRun(
+  client: Client,
+  { sql, parameters = [], signal }: Pick<QueryPlan, 'sql' | 'parameters' | 'signal'>,
+): Promise<number> {
+  const query = {
+    query: sql,
+    useLegacySql: false,
+    ...(parameters.length === 0 ? {} : { parameterMode: 'NAMED', queryParameters: parameters }),
+  }
+  const { location } = client.settings
+  const jobReference = { projectId: await client.project(), location }
+  const json = { configuration: { dryRun: true, query }, jobReference }
+  const { body }: { readonly body: Job } = await client.ask({ method: 'POST', path: '/jobs', json, signal })
+  const bytes = Number(body.statistics?.totalBytesProcessed)
+  if (Number.isFinite(bytes)) return bytes
+  throw new ServiceError({ message: 'a dry run was answered without a number of bytes' })
 }
 
 /** A row of a result by column; every value as text. */

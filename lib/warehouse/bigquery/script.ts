@@ -7,6 +7,7 @@ import {
   choosePublishing,
   compareRestated,
   countBefore,
+  countRows,
   declarations,
   deleteRows,
   guardParameters,
@@ -52,10 +53,7 @@ export function commitScript(group: Group): Script {
   const target = tablePath(names.target)
   const day = `t.${identifier(table.partitionBy)}`
   const where = scope(members, day)
-  const sums = totals.map((column, index) => `SUM(CAST(t.${identifier(column)} AS BIGNUMERIC)) AS total_${index}`)
-  const counts =
-    `SELECT t.client_id AS client_id, ${day} AS day, ${['COUNT(*) AS n', ...sums].join(', ')}\n` +
-    `    FROM ${target} AS t WHERE ${where} GROUP BY client_id, day`
+  const counts = countRows(table, target, totals, members)
   const context: Context = { ...group, target, day, where, counts }
   const restated = members.flatMap(({ chunk, restated: days }, member) =>
     days.map(restatedDay => ({ member, client_id: chunk.client, day: restatedDay })),

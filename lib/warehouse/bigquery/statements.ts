@@ -1,4 +1,5 @@
 import { addDays, type Window } from '../../chunk.ts'
+import type { Table } from '../../table.ts'
 import type { Member } from '../warehouse.ts'
 import { identifier, tablePath } from './names.ts'
 import type { Group } from './script.ts'
@@ -21,12 +22,32 @@ export interface Context extends Group {
 }
 
 /** Limits a statement to the clients and days of the group. The days are literals, so that only their partitions are read and charged. */
-export function scope(members: readonly Member[], day: string): string {
+export function scope(members: readonly Pick<Member, 'chunk'>[], day: string): string {
   const client = `${day.split('.')[0]}.client_id`
   const ranges = joined(members.map(({ chunk }) => chunk.window)).map(
     ({ from, to }) => `${day} BETWEEN DATE '${from}' AND DATE '${to}'`,
   )
   return `${client} IN UNNEST(@clients) AND ${ranges.length === 1 ? ranges[0] : `(${ranges.join(' OR ')})`}`
+}
+
+/** Counts and sums the rows of some clients and days of the target. */
+export function countRows(
+  { partitionBy }: Table,
+  target: string,
+  totals: readonly string[],
+  members: readonly Pick<Member, 'chunk'>[],
+): string {
+  const day = `t.${identifier(partitionBy)}`
+  const sums = totals.map((column, index) => `SUM(CAST(t.${identifier(column)} AS BIGNUMERIC)) AS total_${index}`)
+  return (
+    `SELECT t.client_id AS client_id, ${day} AS day, ${['COUNT(*) AS n', ...sums].join(', ')}\n` +
+    `    FROM ${target} AS t WHERE ${scope(members, day)} GROUP BY client_id, day`
+  )
+}
+
+/** Deletes all rows of some clients and days of the target. Only asked about, never run: what a commit deletes depends on more. */
+export function deleteWhere({ partitionBy }: Table, target: string, members: readonly Pick<Member, 'chunk'>[]): string {
+  return `DELETE FROM ${target} AS t WHERE ${scope(members, `t.${identifier(partitionBy)}`)}`
 }
 
 /** Windows joined where they touch or overlap, in order. */

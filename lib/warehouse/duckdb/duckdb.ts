@@ -171,6 +171,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     widen,
     stage: (_table, attemptId) => folder.stage(attemptId),
     commit,
+    charge: async () => ({ kind: 'none' }),
     recount,
     clients,
     rejects,

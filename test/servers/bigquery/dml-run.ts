@@ -101,7 +101,8 @@ async function mustNotTouchBuffer(session: Session, dml: Dml, display: string, i
   )
 }
 
-async function bytesOfDml(
+/** What a DML statement reads and changes, in bytes. */
+export async function bytesOfDml(
   session: Session,
   { target, changes, wholePartitions }: Dml,
   uses: readonly TableUse[],

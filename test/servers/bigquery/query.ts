@@ -1,6 +1,7 @@
 import { bytesOf } from './billing.ts'
 import { flushBuffers } from './buffers.ts'
 import type { Context } from './context.ts'
+import { bytesOfDml } from './dml-run.ts'
 import { asApiError, invalidQuery } from './errors.ts'
 import type { Job } from './jobs.ts'
 import { integer, type Json, object, text } from './json.ts'
@@ -65,12 +66,12 @@ export async function dryRun(context: Context, body: Json): Promise<Json> {
     // Of a script nothing is known before its first condition is.
     if (single === undefined || (single.action.kind !== 'SELECT' && !isDml(single.action)))
       return { processed: 0, type: 'SCRIPT' }
-    const translated =
-      single.action.kind === 'SELECT'
-        ? renderQuery(single.action.query, undefined, environment)
-        : renderDml(single.action, environment).sql
+    const { action } = single
+    const dml = action.kind === 'SELECT' ? undefined : renderDml(action, environment)
+    const translated = action.kind === 'SELECT' ? renderQuery(action.query, undefined, environment) : dml?.sql
     await session.query(`EXPLAIN ${translated}`)
-    return { processed: (await bytesOf(session, environment.uses)).processed, type: single.action.kind }
+    const bytes = dml === undefined ? await bytesOf(session, environment.uses) : await bytesOfDml(session, dml, environment.uses)
+    return { processed: bytes.processed, type: action.kind }
   })
   const totalBytesProcessed = String(processed)
   return {
