@@ -3,6 +3,7 @@ import { Bytes } from './bytes.ts'
 import { type Chunk, chunkText, daysOf } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import type { PageRequest } from './connector.ts'
+import { type Drift, driftsOf } from './drift.ts'
 import { DataError, type HeadraceError } from './errors.ts'
 import { KeyTable } from './fingerprint.ts'
 import { previousRows } from './guards.ts'
@@ -11,11 +12,12 @@ import type { AttemptSummary, Claim, Ledger, PublishedDay, Settlement } from './
 import type { Step } from './metrics.ts'
 import { Report, type ReportContext } from './report.ts'
 import { settlementOf } from './settlement.ts'
-import { Shape } from './shape.ts'
+import type { Shape } from './shape.ts'
 import type { Committed, Committer } from './steps/commit.ts'
 import type { EncodeTarget } from './steps/encode.ts'
 import type { Staged, StageTarget } from './steps/stage.ts'
-import { ChunkSummary, type DaySummary } from './summary.ts'
+import type { DaySummary } from './summary.ts'
+import { Tally } from './tally.ts'
 import { VERSION } from './version.ts'
 import type { Warehouse } from './warehouse/warehouse.ts'
 
@@ -37,6 +39,8 @@ export interface StagedAttempt {
   readonly chunk: Chunk
   readonly rows: { readonly extracted: number; readonly staged: number; readonly rejected: number; readonly deduplicated: number }
   readonly days: readonly DaySummary[]
+  /** What is different in its records. */
+  readonly drifts: readonly Drift[]
   /** Whether the warehouse must check the key. */
   readonly checkKey: boolean
   /** What the ledger keeps, before and after a publication. */
@@ -46,29 +50,6 @@ export interface StagedAttempt {
 
 /** Where the pages of an attempt go. */
 export type AttemptTarget = EncodeTarget & StageTarget
-
-/** One reading of a chunk: what was counted on the way. */
-class Tally {
-  pages = 0
-  extracted = 0
-  stagedRows = 0
-  rejected = 0
-  deduplicated = 0
-  bytes = 0
-  readonly rejectedBy = new Map<string, number>()
-}
-
-/** Begins an attempt. */
-export async function startAttempt(
-  claim: Claim,
-  compiled: CompiledPipeline,
-  context: RunContext,
-  published: readonly PublishedDay[],
-  signal: AbortSignal,
-): Promise<Attempt> {
-  const known = await context.ledger.knownFields(claim.chunk.pipeline)
-  return new Attempt(claim, compiled, context, published, signal, new Report(claim, compiled, context, known))
-}
 
 /**
  * The bookkeeping of one attempt: what it counts, times, warns of and finally remembers. The steps know nothing of it; `runChunk` asks it
@@ -85,9 +66,7 @@ export class Attempt {
   readonly #http: Http
   readonly #startedAt: number
   readonly #over = new AbortController()
-  readonly #shape = new Shape()
-  #tally = new Tally()
-  #summary: ChunkSummary
+  #tally: Tally
 
   constructor(
     claim: Claim,
@@ -95,7 +74,6 @@ export class Attempt {
     context: RunContext,
     published: readonly PublishedDay[],
     signal: AbortSignal,
-    report: Report,
   ) {
     this.claim = claim
     this.chunk = claim.chunk
@@ -103,17 +81,21 @@ export class Attempt {
     this.context = context
     this.signal = AbortSignal.any([signal, this.#over.signal])
     this.#published = published
-    this.report = report
+    this.report = new Report(claim, compiled, context)
     this.#startedAt = context.now()
-    this.#summary = new ChunkSummary(compiled.pipeline.table, compiled.pipeline.totals)
+    this.#tally = new Tally(compiled.pipeline)
     this.#http = openHttp(claim, compiled.pipeline.source, context, this.signal)
   }
 
   /** Forgets what was counted, to read the chunk once more. */
   again(): this {
-    this.#tally = new Tally()
-    this.#summary = new ChunkSummary(this.compiled.pipeline.table, this.compiled.pipeline.totals)
+    this.#tally = new Tally(this.compiled.pipeline)
     return this
+  }
+
+  /** What the records look like, as far as they are read. */
+  get shape(): Shape {
+    return this.#tally.shape
   }
 
   /** The pages of the connector, counted as they arrive. */
@@ -141,7 +123,7 @@ export class Attempt {
       metrics.rowsExtracted.inc(labels, page.length)
       this.#tally.pages++
       this.#tally.extracted += page.length
-      this.#shape.observe(page)
+      this.shape.observe(page)
       observe({ type: 'page', records: page.length })
       await fault?.('page', this.claim)
       yield page
@@ -158,7 +140,7 @@ export class Attempt {
       table: pipeline.table,
       staging: await warehouse.stage(pipeline.table, this.claim.attemptId),
       encodeRow,
-      summary: this.#summary,
+      summary: this.#tally.summary,
       keys: pipeline.table.key.length === 0 ? undefined : new KeyTable(options.keysPerChunk),
       scratch: new Bytes(),
     }
@@ -185,12 +167,15 @@ export class Attempt {
     const bytes = await staging.seal()
     this.#tally.bytes = bytes
     this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, bytes)
-    const { extracted, stagedRows, rejected, deduplicated } = this.#tally
-    const days = this.#summary.days(daysOf(this.chunk.window))
+    const known = await this.context.ledger.knownShape(this.chunk.pipeline, this.chunk.client)
+    this.#tally.drifts = driftsOf(this.shape, known)
+    const { extracted, stagedRows, rejected, deduplicated, drifts } = this.#tally
+    const days = this.#tally.summary.days(daysOf(this.chunk.window))
     return {
       chunk: this.chunk,
       rows: { extracted, staged: stagedRows, rejected, deduplicated },
       days,
+      drifts,
       checkKey: keys?.overflowed ?? false,
       summary: publication => this.summary(days, publication),
       discard: () => staging.discard(),
@@ -245,8 +230,10 @@ export class Attempt {
       stagedBytes: bytes,
       cost: publication?.cost ?? null,
       days,
-      columns: this.#summary.columns(),
-      fields: this.#shape.fields(),
+      columns: this.#tally.summary.columns(),
+      fields: [...this.shape.fields().counts.keys()],
+      reads: this.shape.reads(),
+      drifts: this.#tally.drifts,
     }
   }
 

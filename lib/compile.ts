@@ -12,8 +12,6 @@ export interface CompiledPipeline {
   readonly mapPage: MapPage
   readonly validatePage: ValidatePage
   readonly encodeRow: EncodeRow
-  /** Fields that some column reads, by path. */
-  readonly reads: ReadonlySet<string>
   /** 16 hexadecimal digits over the declared table. */
   readonly schemaHash: string
   /** 16 hexadecimal digits over mapping, checks and totals; a custom function counts with its source. */
@@ -28,7 +26,6 @@ export function compilePipeline(pipeline: Pipeline, warehouse: Pick<Warehouse, '
     mapPage: compileMap(pipeline),
     validatePage: compileValidate(table),
     encodeRow: warehouse.encoder(table),
-    reads: new Set(Object.values(map).flatMap(({ path }) => path ?? [])),
     schemaHash: hash([table.name, warehouseSchema(table), table.partitionBy, table.clusterBy, table.key, table.columns]),
     pipelineHash: hash([map, checks, totals]),
   }

@@ -31,6 +31,7 @@ export function describePipeline({ name, description, source, table, map, chunk,
     `- Held for a person when more than ${share(checks.rejects.atMost)} of the records are rejected` +
       `${checks.volume.atLeast === 0 ? '' : ` or fewer rows arrive than ${share(checks.volume.atLeast)} of the last time`}.`,
     `- A day that had rows and comes back empty: ${EMPTY[checks.empty]}.`,
+    `- Fields that are read and come differently than before: ${DRIFT[checks.drift]}.`,
     '',
   ].join('\n')
 }
@@ -39,6 +40,12 @@ const EMPTY = {
   confirm: 'read again, and believed when it is empty twice',
   hold: 'read again, then held for a person',
   allow: 'believed at once',
+} as const
+
+const DRIFT = {
+  warn: 'published, with a warning',
+  hold: 'held for a person',
+  fail: 'tried again, then failed',
 } as const
 
 function demands({ constraints: { minimum, maximum, enum: values, maxLength, pattern } }: Column): string {

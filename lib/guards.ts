@@ -1,5 +1,6 @@
 import { type Chunk, chunkText, dayCount } from './chunk.ts'
-import { DataError } from './errors.ts'
+import { type Drift, driftText } from './drift.ts'
+import { DataError, TransientError } from './errors.ts'
 import type { PublishedDay } from './ledger/ledger.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { DaySummary } from './summary.ts'
@@ -9,6 +10,7 @@ export interface Guarded {
   readonly chunk: Chunk
   readonly rows: { readonly extracted: number; readonly staged: number; readonly rejected: number }
   readonly days: readonly DaySummary[]
+  readonly drifts: readonly Drift[]
 }
 
 /** Days that had rows when last published and have none now, nor a reject. */
@@ -20,22 +22,30 @@ function emptied(days: readonly DaySummary[], published: readonly PublishedDay[]
 }
 
 /** Whether an empty day must be read a second time before anybody believes it. */
-export function confirmEmpty({ checks }: Pipeline, { days }: Guarded, published: readonly PublishedDay[]): boolean {
+export function confirmEmpty({ checks }: Pipeline, { days }: Pick<Guarded, 'days'>, published: readonly PublishedDay[]): boolean {
   return checks.empty !== 'allow' && emptied(days, published).length > 0
 }
 
 /**
- * Holds a chunk that looks wrong: too many rejects, days that became empty, far fewer rows than before. Throws the `DataError` that says which.
- * Forced, it compares nothing with what was published before; rejects are counted all the same.
+ * Stops a chunk that looks wrong: records of another shape, too many rejects, days that became empty, far fewer rows than before. Throws the error
+ * that says which. Forced, it compares nothing with what was published before; rejects are counted all the same.
  */
 export function guard(
   { checks }: Pipeline,
-  { chunk, rows, days }: Guarded,
+  { chunk, rows, days, drifts: chunkDrifts }: Guarded,
   published: readonly PublishedDay[],
   force: boolean,
 ): void {
   const name = chunkText(chunk)
   const safe = 'Nothing of this chunk was published, what was there stays.'
+  // A field that no column reads makes no row wrong.
+  const drifts = force || checks.drift === 'warn' ? [] : chunkDrifts.filter(({ change }) => change !== 'added')
+  if (drifts.length > 0) {
+    const message = `${name}: ${drifts.map(driftText).join('; ')}`
+    const accept = 'Correct the mapping or the table; if the API is right, run the chunk again with --force: then it is known.'
+    if (checks.drift === 'hold') throw new DataError('SCHEMA_DRIFTED', { message, hint: `${safe} ${accept}` })
+    throw new TransientError('SCHEMA_UNSETTLED', { message, hint: `${safe} It is tried again. ${accept}` })
+  }
   // Divided, not multiplied: 29 of 100 is exactly 0.29, but 0.29 * 100 is less than 29.
   if (rows.rejected / rows.extracted > checks.rejects.atMost) {
     throw new DataError('REJECTS_TOO_MANY', {

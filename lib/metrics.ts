@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { CHANGES } from './drift.ts'
 import { RULES, WARNINGS } from './errors.ts'
 import { CHUNK_STATES } from './ledger/states.ts'
 import { VERSION } from './version.ts'
@@ -106,7 +107,7 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   for (const name of Object.keys(WARNINGS)) metrics.warnings.inc({ name }, 0)
   for (const outcome of ['published', 'refused', 'failed']) metrics.commits.inc({ outcome }, 0)
   for (const code_class of ['2xx', '3xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
-  metrics.schemaChanges.inc({ pipeline, change: 'added' }, 0)
+  for (const change of Object.keys(CHANGES)) metrics.schemaChanges.inc({ pipeline, change }, 0)
   metrics.apiRetries.inc({ api }, 0)
   metrics.apiWaitSeconds.inc({ api }, 0)
   metrics.chunkSeconds.zero({ pipeline })

@@ -16,6 +16,11 @@ export interface Checks {
    * waits for a person, `allow` believes the first.
    */
   readonly empty?: 'confirm' | 'hold' | 'allow'
+  /**
+   * A field that is read went missing, has another type, or a column got an undeclared value: `warn` (default) publishes and tells, `hold` waits
+   * for a person, `fail` tries again and then fails. A field that no column reads is only told of.
+   */
+  readonly drift?: 'warn' | 'hold' | 'fail'
 }
 
 /** What `definePipeline` takes. */
@@ -49,6 +54,7 @@ export interface Pipeline {
     readonly rejects: { readonly atMost: number }
     readonly volume: { readonly atLeast: number }
     readonly empty: 'confirm' | 'hold' | 'allow'
+    readonly drift: 'warn' | 'hold' | 'fail'
   }
   readonly totals: readonly string[]
 }
@@ -72,6 +78,7 @@ export function definePipeline<R extends object, const C extends Columns & Clien
       rejects: { atMost: checks?.rejects?.atMost ?? 0.01 },
       volume: { atLeast: checks?.volume?.atLeast ?? 0.5 },
       empty: checks?.empty ?? 'confirm',
+      drift: checks?.drift ?? 'warn',
     },
     totals: totals ?? [],
   }
@@ -103,6 +110,7 @@ function* problemsOf({ name, table, map, chunk, checks, totals }: Pipeline): Gen
   }
   if (new Set(totals).size !== totals.length) yield 'totals names a column twice'
   if (!['confirm', 'hold', 'allow'].includes(checks.empty)) yield `checks.empty ${checks.empty} is not confirm, hold or allow`
+  if (!['warn', 'hold', 'fail'].includes(checks.drift)) yield `checks.drift ${checks.drift} is not warn, hold or fail`
   if (!Number.isInteger(chunk.days) || chunk.days < 1 || chunk.days > 366) yield `chunk.days ${chunk.days} is not 1 to 366`
   for (const [check, share] of [
     ['rejects.atMost', checks.rejects.atMost],

@@ -1,5 +1,6 @@
 import { chunkText, windowText } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
+import { CHANGES, type Change, type Drift, driftText } from './drift.ts'
 import type { HeadraceError, WarningName } from './errors.ts'
 import type { Observer } from './events.ts'
 import type { AttemptSummary, Claim, Restatement, Settlement } from './ledger/ledger.ts'
@@ -13,19 +14,19 @@ export interface ReportContext {
   readonly observe: Observer
 }
 
+/** Drifts of a kind that one warning names. */
+const MOST_TOLD = 10
+
 /** Tells the log, the metrics and whoever watches what becomes of one attempt. */
 export class Report {
   readonly #claim: Claim
   readonly #compiled: CompiledPipeline
   readonly #context: ReportContext
-  /** Fields seen before this attempt. */
-  readonly #known: readonly string[] | undefined
 
-  constructor(claim: Claim, compiled: CompiledPipeline, context: ReportContext, known: readonly string[] | undefined) {
+  constructor(claim: Claim, compiled: CompiledPipeline, context: ReportContext) {
     this.#claim = claim
     this.#compiled = compiled
     this.#context = context
-    this.#known = known
   }
 
   /** Says something a person should know. */
@@ -67,15 +68,18 @@ export class Report {
       metrics.rowsRestated.inc(labels, added + removed)
       this.warn('RESTATED', `${restated}: ${rowsBefore} -> ${rowsAfter} rows, ${added} new, ${removed} gone`)
     }
-    const added = this.#known === undefined ? [] : summary.fields.filter(field => !this.#knows(field))
-    if (added.length > 0) {
-      metrics.schemaChanges.inc({ ...labels, change: 'added' }, added.length)
-      this.warn('FIELD_ADDED', `${name}: records now carry ${added.slice(0, 10).join(', ')}; no column reads it`)
-    }
   }
 
-  #knows(field: string): boolean {
-    return this.#known?.includes(field) === true || this.#compiled.reads.has(field)
+  /** Counts and tells what is different in the records. */
+  drifted(drifts: readonly Drift[]): void {
+    const labels = { pipeline: this.#compiled.pipeline.name }
+    for (const [change, warning] of Object.entries(CHANGES) as [Change, WarningName][]) {
+      const found = drifts.filter(drift => drift.change === change)
+      if (found.length === 0) continue
+      this.#context.metrics.schemaChanges.inc({ ...labels, change }, found.length)
+      const more = found.length > MOST_TOLD ? `; and ${found.length - MOST_TOLD} more` : ''
+      this.warn(warning, `${chunkText(this.#claim.chunk)}: ${found.slice(0, MOST_TOLD).map(driftText).join('; ')}${more}`)
+    }
   }
 
   /** Counts and tells that the attempt did not publish. */

@@ -1,6 +1,6 @@
 import { pipeline as flow } from 'node:stream/promises'
 import { gen } from 'stream-chain/gen.js'
-import { type Attempt, type RunContext, type StagedAttempt, startAttempt } from './attempt.ts'
+import { Attempt, type RunContext, type StagedAttempt } from './attempt.ts'
 import { chunkText, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
@@ -39,7 +39,7 @@ export async function runChunk(
   const { chunk, attemptId } = claim
   await context.fault?.('claimed', claim)
   const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
-  const attempt = await startAttempt(claim, compiled, context, published, signal)
+  const attempt = new Attempt(claim, compiled, context, published, signal)
   let staged: StagedAttempt | undefined
   try {
     staged = await context.reading(() => stage(attempt))
@@ -48,6 +48,7 @@ export async function runChunk(
       staged = await context.reading(() => stage(attempt.again()))
     }
     balance(staged)
+    attempt.report.drifted(staged.drifts)
     guard(pipeline, staged, published, force)
     await ledger.staged(attemptId, staged.summary())
     await context.fault?.('staged', claim)
@@ -84,11 +85,12 @@ export async function runChunk(
 async function stage(attempt: Attempt): Promise<StagedAttempt> {
   const { chunk, claim, context, signal } = attempt
   const { mapPage, validatePage } = attempt.compiled
+  const { shape } = attempt
   const target = await attempt.openStaging()
   const write = attempt.timed('stage', stageBatch)
   try {
     const steps = gen(
-      attempt.timed('map', (page: readonly unknown[]) => mapPage(page, chunk)),
+      attempt.timed('map', (page: readonly unknown[]) => mapPage(page, chunk, shape.types)),
       attempt.timed('validate', (page: MappedPage) => validatePage(page, chunk)),
       attempt.timed('encode', (page: MappedPage) => encodePage(page, target)),
     )
@@ -100,6 +102,7 @@ async function stage(attempt: Attempt): Promise<StagedAttempt> {
       (pages: AsyncIterable<EncodedPage>) => batch(pages),
       async (batches: AsyncIterable<Batch>) => {
         for await (const next of batches) {
+          if ('rejects' in next) shape.refused(next.rejects)
           attempt.staged(await write(next, target))
           await context.fault?.('batch', claim)
         }

@@ -40,7 +40,7 @@ t.test('a pipeline describes every column: its type, where it comes from, what i
       cost: micros('cost'),
     },
     chunk: { days: 3 },
-    checks: { rejects: { atMost: 0.005 }, volume: { atLeast: 0.25 }, empty: 'hold' },
+    checks: { rejects: { atMost: 0.005 }, volume: { atLeast: 0.25 }, empty: 'hold', drift: 'hold' },
     totals: ['n', 'cost'],
   })
   t.equal(
@@ -66,6 +66,7 @@ Reads \`visits-api\`, up to 3 days at a time, and publishes into \`web.visits\` 
 - Control totals: \`n\`, \`cost\`; the sums read must be the sums in the table.
 - Held for a person when more than 0.5 % of the records are rejected or fewer rows arrive than 25 % of the last time.
 - A day that had rows and comes back empty: read again, then held for a person.
+- Fields that are read and come differently than before: held for a person.
 `,
   )
 })
@@ -84,6 +85,7 @@ t.test('a pipeline of defaults says what they are', async t => {
     '- Held for a person when more than 1 % of the records are rejected or fewer rows arrive than 50 % of the last time.\n',
   )
   t.match(words, ': read again, and believed when it is empty twice.\n')
+  t.match(words, ': published, with a warning.\n')
 })
 
 t.test('a check that is turned off is not described as one', async t => {

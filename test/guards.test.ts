@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { defineConnector } from '../lib/connector.ts'
-import { DataError } from '../lib/errors.ts'
+import type { Drift } from '../lib/drift.ts'
+import { DataError, TransientError } from '../lib/errors.ts'
 import { confirmEmpty, type Guarded, guard, previousRows, restatedDays, sameDays } from '../lib/guards.ts'
 import type { PublishedDay } from '../lib/ledger/ledger.ts'
 import { client, day } from '../lib/mapping.ts'
@@ -28,6 +29,7 @@ function staged(rows: readonly number[], rejected = 0): Guarded & { readonly day
     chunk: { pipeline: 'visits', client: 'a', window: { from: '2026-01-01', to: `2026-01-0${rows.length}` } },
     rows: { extracted: total + rejected, staged: total, rejected },
     days,
+    drifts: [],
   }
 }
 
@@ -44,7 +46,7 @@ function codeOf(pipeline: Pipeline, chunk: Guarded, before: readonly PublishedDa
     guard(pipeline, chunk, before, force)
     return 'passed'
   } catch (error) {
-    if (error instanceof DataError) return error.code
+    if (error instanceof DataError || error instanceof TransientError) return error.code
     throw error
   }
 }
@@ -64,6 +66,23 @@ t.test('forced, a chunk is not compared with what was published, but its rejects
   t.equal(codeOf(pipelineWith({ volume: { atLeast: 0.5 } }), staged([1]), published(5), true), 'passed')
   t.equal(codeOf(pipelineWith({ rejects: { atMost: 0.1 } }), staged([8], 1), [], true), 'REJECTS_TOO_MANY')
 })
+
+t.test(
+  'what is read and came differently stops a chunk under the policies to hold and to fail; a new field never does',
+  async t => {
+    const drift = { path: 'a', value: '', count: 1, records: 2, before: '' }
+    const drifted = (change: Drift['change']): Guarded => ({ ...staged([2]), drifts: [{ ...drift, change }] })
+    for (const change of ['missing', 'type_changed', 'value_added'] as const) {
+      t.equal(codeOf(pipelineWith({}), drifted(change), []), 'passed')
+      t.equal(codeOf(pipelineWith({ drift: 'hold' }), drifted(change), []), 'SCHEMA_DRIFTED')
+      t.equal(codeOf(pipelineWith({ drift: 'fail' }), drifted(change), []), 'SCHEMA_UNSETTLED')
+      t.equal(codeOf(pipelineWith({ drift: 'hold' }), drifted(change), [], true), 'passed')
+    }
+    t.equal(codeOf(pipelineWith({ drift: 'hold' }), drifted('added'), []), 'passed')
+    const both = { ...staged([1], 1), drifts: drifted('missing').drifts }
+    t.equal(codeOf(pipelineWith({ drift: 'hold' }), both, []), 'SCHEMA_DRIFTED', 'the cause comes before the rejects it made')
+  },
+)
 
 t.test('a share that is met exactly is met, whatever doubles make of it', async () => {
   fc.assert(

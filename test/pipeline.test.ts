@@ -48,7 +48,7 @@ t.test('a pipeline has the defaults that its options document', async t => {
   t.match(pipeline, {
     name: 'visits',
     chunk: { days: 1 },
-    checks: { rejects: { atMost: 0.01 }, volume: { atLeast: 0.5 }, empty: 'confirm' },
+    checks: { rejects: { atMost: 0.01 }, volume: { atLeast: 0.5 }, empty: 'confirm', drift: 'warn' },
     totals: [],
   })
   t.equal(pipeline.source, source)
@@ -58,7 +58,7 @@ t.test('a pipeline has the defaults that its options document', async t => {
 })
 
 t.test('a pipeline keeps what it is given', async t => {
-  const checks = { rejects: { atMost: 0 }, volume: { atLeast: 0 }, empty: 'hold' } as const
+  const checks = { rejects: { atMost: 0 }, volume: { atLeast: 0 }, empty: 'hold', drift: 'fail' } as const
   const given = { description: 'Visits.', chunk: { days: 31 }, checks, totals: ['n', 'cost'] } as const
   t.match(definePipeline({ name: 'visits', source, table, map, ...given }), given)
 })
@@ -140,6 +140,7 @@ t.test('checks and chunks are within their limits', async t => {
     t.equal(problems({ checks: { volume: { atLeast: share } } }), `checks.volume.atLeast ${share} is not a share from 0 to 1`)
   }
   t.equal(problems({ checks: { empty: 'ignore' } }), 'checks.empty ignore is not confirm, hold or allow')
+  t.equal(problems({ checks: { drift: 'ignore' } }), 'checks.drift ignore is not warn, hold or fail')
 })
 
 t.test('every contradiction is named at once', async t => {

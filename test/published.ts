@@ -88,6 +88,8 @@ function summaryOf(pipeline: string, client: string, window: Window, attemptId: 
     days: daysOf(window).map(day => ({ day, rows, rejected: 0, fingerprint: '0000000000000000', totals: {} })),
     columns: {},
     fields: [],
+    reads: [],
+    drifts: [],
   }
 }
 

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { AnyRow } from '../lib/row.ts'
-import { Shape } from '../lib/shape.ts'
 import { ChunkSummary, type ColumnSummary } from '../lib/summary.ts'
 import { type Column, date, defineTable, float64, int64, json, nullable, numeric, string, timestamp } from '../lib/table.ts'
 
@@ -114,27 +113,4 @@ t.test('the range of any decimals is their exact range', async () => {
       return found?.minimum === text(sorted[0] as bigint) && found.maximum === text(sorted.at(-1) as bigint)
     }),
   )
-})
-
-t.test('the fields of records are their leaves, by path, without entering arrays', async t => {
-  const shape = new Shape()
-  shape.observe([{ b: 1, a: { x: null, y: { z: [{ q: 1 }] } }, empty: {} }, { later: 'only the first record of a page counts' }])
-  shape.observe([{ b: 2, 'with.dot': 1 }])
-  shape.observe([])
-  for (const page of [[null], ['text'], [7], [[1]], [undefined]]) shape.observe(page)
-  t.same(shape.fields(), ['a.x', 'a.y.z', 'b', 'with.dot'])
-})
-
-t.test('fields are remembered to a limit in number and in depth', async t => {
-  const wide = new Shape()
-  wide.observe([Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`f${index}`, { x: index }]))])
-  t.equal(wide.fields().length, 500)
-  const deep = new Shape()
-  let record: Record<string, unknown> = {}
-  for (let level = 0; level < 50_000; level++) record = { a: record }
-  const circle: Record<string, unknown> = {}
-  circle.self = circle
-  deep.observe([record])
-  deep.observe([circle])
-  t.same(deep.fields(), ['a.a.a.a.a.a', 'self.self.self.self.self.self'])
 })

@@ -1,17 +1,18 @@
 import { windowText } from '../../lib/chunk.ts'
 import { type Coverage, coverage } from '../../lib/coverage.ts'
-import type { ChunkRecord } from '../../lib/ledger/ledger.ts'
+import { driftText } from '../../lib/drift.ts'
+import type { ChunkRecord, DriftRecord } from '../../lib/ledger/ledger.ts'
 import { columns, output, plural } from '../output.ts'
 import { chosenPipelines, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
 
-/** Problems listed; beyond it they are only counted. */
+/** Problems and drifts listed; beyond it they are only counted. */
 const LISTED = 20
 
 /** More than anybody has. */
 export const ALL = 1_000_000
 
-/** `headrace status`: through which day the data of each client is complete, its gaps, and what waits for somebody. */
+/** `headrace status`: through which day the data of each client is complete, its gaps, how records changed, and what waits for somebody. */
 export async function status(
   options: CommonOptions & { readonly pipeline?: string; readonly clients?: readonly string[] },
 ): Promise<void> {
@@ -22,6 +23,7 @@ export async function status(
         pipeline: name,
         lastFinished: (await config.ledger.lastFinished(name)) ?? null,
         clients: await Array.fromAsync(coverage(config.ledger, name, options.clients)),
+        drifts: await config.ledger.drifts(name, ALL),
         problems: await config.ledger.problems(name, undefined, ALL),
         restatements: options.json ? await config.ledger.restatements(name, LISTED) : [],
       })
@@ -30,7 +32,7 @@ export async function status(
       output.json({ command: 'status', pipelines: found })
       return
     }
-    for (const [index, { pipeline, lastFinished, clients, problems }] of found.entries()) {
+    for (const [index, { pipeline, lastFinished, clients, drifts, problems }] of found.entries()) {
       if (index > 0) output.line()
       const finished = lastFinished === null ? 'no run has finished yet' : `last run finished ${instant(lastFinished)}`
       output.line(`${pipeline}: ${finished}`)
@@ -38,6 +40,8 @@ export async function status(
         output.line()
         for (const line of columns([COVERAGE, ...clients.map(coverageRow)])) output.line(line)
       }
+      for (const drift of drifts.slice(0, LISTED)) for (const line of driftLines(drift)) output.line(line)
+      if (drifts.length > LISTED) output.line(`and ${plural(drifts.length - LISTED, 'change')} more (--json lists them all)`)
       for (const problem of problems.slice(0, LISTED)) for (const line of problemLines(problem)) output.line(line)
       if (problems.length > LISTED) output.line(`and ${plural(problems.length - LISTED, 'chunk')} more (--json lists them all)`)
     }
@@ -50,6 +54,15 @@ function coverageRow({ client, completeThrough, first, last, days, rows, emptyDa
   const shown = gaps.slice(0, 3).map(windowText).join(', ')
   const more = gaps.length > 3 ? ` and ${gaps.length - 3} more` : ''
   return [client, completeThrough ?? 'nothing', first ?? '', last ?? '', days, rows, emptyDays, shown + more || 'none']
+}
+
+function driftLines(drift: DriftRecord): string[] {
+  const { first, lastAt, clients } = drift
+  return [
+    '',
+    `${drift.change}: ${driftText(drift)}`,
+    `  first ${instant(first.at)}: ${first.client}, ${windowText(first.window)}; last ${instant(lastAt)}; ${plural(clients, 'client')}`,
+  ]
 }
 
 /** A chunk that needs somebody, as two or three lines. */

@@ -1,5 +1,7 @@
 import type { Chunk, Day, Window } from '../chunk.ts'
+import type { Drift, KnownShape } from '../drift.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
 import type { ChunkState } from './states.ts'
@@ -81,8 +83,12 @@ export interface AttemptSummary {
   readonly cost: Cost | null
   readonly days: readonly DaySummary[]
   readonly columns: Readonly<Record<string, ColumnSummary>>
-  /** Paths of the fields seen in the records, sorted. */
+  /** Paths of the fields seen in the records that were looked at, sorted. */
   readonly fields: readonly string[]
+  /** The fields that are read, counted by type over every record. */
+  readonly reads: readonly ReadField[]
+  /** What was different in the records. */
+  readonly drifts: readonly Drift[]
 }
 
 /** What the ledger believes the table holds of one client and day. */
@@ -105,6 +111,22 @@ export interface Restatement extends DayChange {
   readonly totalsAfter: Readonly<Record<string, string>>
   /** Epoch milliseconds. */
   readonly at: number
+}
+
+/** A drift as it is remembered: once, whoever saw it again. What it says of records is of the chunk that showed it first. */
+export interface DriftRecord extends Drift {
+  /** The chunk and the run that showed it first. */
+  readonly first: {
+    readonly client: string
+    readonly window: Window
+    readonly runId: string
+    /** Epoch milliseconds. */
+    readonly at: number
+  }
+  /** When a chunk last showed it, in epoch milliseconds. */
+  readonly lastAt: number
+  /** How many clients have shown it. */
+  readonly clients: number
 }
 
 /** Why a chunk stopped. */
@@ -228,8 +250,10 @@ export interface LedgerReader {
   clients(pipeline: string): Promise<string[]>
   /** Chunks that are held, failed or parked, and whose days have not all been published since; newest first. */
   problems(pipeline: string, runId: string | undefined, limit: number): Promise<ChunkRecord[]>
-  /** Every field that records of a pipeline were ever seen with; nothing before its first publication. */
-  knownFields(pipeline: string): Promise<readonly string[] | undefined>
+  /** The shape that published records of a pipeline had, and of one client in particular. */
+  knownShape(pipeline: string, client: string): Promise<KnownShape>
+  /** Drifts of a pipeline, held or published, those seen last first. */
+  drifts(pipeline: string, limit: number): Promise<DriftRecord[]>
   /** Restatements of a pipeline, newest first. */
   restatements(pipeline: string, limit: number): Promise<Restatement[]>
   /** What a pipeline did lately. */

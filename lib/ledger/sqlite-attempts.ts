@@ -2,7 +2,8 @@ import { type Chunk, chunkText, type Window } from '../chunk.ts'
 import { TransientError } from '../errors.ts'
 import type { AttemptLedger, AttemptSummary, ChunkRecord, Restatement, Settlement } from './ledger.ts'
 import type { SqliteContext } from './sqlite.ts'
-import { chunkRecord, knownFields } from './sqlite-reader.ts'
+import { chunkRecord } from './sqlite-reader.ts'
+import { learnShape, recordDrifts } from './sqlite-shapes.ts'
 import { ACTIVE_STATES, type ChunkState, sqlList, statesBefore } from './states.ts'
 
 const ACTIVE: readonly ChunkState[] = ACTIVE_STATES
@@ -76,12 +77,8 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
       },
       { attempt_id: attemptId },
     )
-    if (summary.fields.length > 0 && (outcome === 'published' || outcome === 'unchanged')) {
-      const fields = new Set([...(knownFields(db(), summary.pipeline) ?? []), ...summary.fields])
-      db().insert('shape', { pipeline: summary.pipeline, fields: JSON.stringify([...fields].sort()), seen_at: now() }, [
-        'pipeline',
-      ])
-    }
+    recordDrifts(db(), summary, now())
+    if (outcome === 'published' || outcome === 'unchanged') learnShape(db(), summary, now())
   }
 
   return {

@@ -14,6 +14,7 @@ import type {
 import type { SqliteContext } from './sqlite.ts'
 import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
 import { history } from './sqlite-history.ts'
+import { drifts, knownShape } from './sqlite-shapes.ts'
 import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from './states.ts'
 
 /** A request as text; the order of its clients means nothing. */
@@ -143,12 +144,6 @@ function isOver(db: LedgerDatabase, { pipeline, client, window_from, window_to, 
   )
 }
 
-/** Every field records were ever seen with. */
-export function knownFields(db: LedgerDatabase, pipeline: string): readonly string[] | undefined {
-  const row = db.get('SELECT fields FROM shape WHERE pipeline = ?', pipeline)
-  return row === undefined ? undefined : JSON.parse(String(row.fields))
-}
-
 /** Restated days, newest first. */
 function restatements(db: LedgerDatabase, pipeline: string, limit: number): Restatement[] {
   return db
@@ -237,8 +232,11 @@ export function reader({ db }: SqliteContext): LedgerReader {
     async problems(pipeline, runId, limit) {
       return problems(db(), pipeline, runId, limit)
     },
-    async knownFields(pipeline) {
-      return knownFields(db(), pipeline)
+    async knownShape(pipeline, client) {
+      return knownShape(db(), pipeline, client)
+    },
+    async drifts(pipeline, limit) {
+      return drifts(db(), pipeline, limit)
     },
     async restatements(pipeline, limit) {
       return restatements(db(), pipeline, limit)

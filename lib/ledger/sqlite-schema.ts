@@ -97,4 +97,32 @@ export const MIGRATIONS: readonly string[] = [
     seen_at INTEGER NOT NULL
   );
   `,
+  `
+  ALTER TABLE shape ADD COLUMN types TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE shape ADD COLUMN undeclared TEXT NOT NULL DEFAULT '{}';
+
+  CREATE TABLE presence (
+    pipeline TEXT NOT NULL,
+    client TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    PRIMARY KEY (pipeline, client)
+  );
+
+  CREATE TABLE drift (
+    pipeline TEXT NOT NULL,
+    change TEXT NOT NULL,
+    path TEXT NOT NULL,
+    value TEXT NOT NULL,
+    client TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    known TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    window_from TEXT NOT NULL,
+    window_to TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, change, path, value, client)
+  );
+  `,
 ]

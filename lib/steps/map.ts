@@ -3,13 +3,18 @@ import * as convert from '../convert.ts'
 import { Refusal } from '../convert.ts'
 import type { AnyExpr, Pipeline } from '../pipeline.ts'
 import { type AnyRow, type MappedPage, type Reject, valueText } from '../row.ts'
+import { FIELD_TYPES, readPaths, typeIndex } from '../shape.ts'
 
-/** Turns one page of records into rows; records that cannot become one are rejected. */
-export type MapPage = (records: readonly unknown[], chunk: Chunk) => MappedPage
+/**
+ * Turns one page of records into rows; records that cannot become one are rejected. The type of every field that is read is added to the
+ * counts, `types` of a `Shape`.
+ */
+export type MapPage = (records: readonly unknown[], chunk: Chunk, types: Float64Array) => MappedPage
 
 type Compiled = (
   records: readonly unknown[],
   chunk: Chunk,
+  types: Float64Array,
   rows: AnyRow[],
   refused: (index: number, column: number, thrown: unknown, day: unknown) => void,
 ) => void
@@ -22,9 +27,10 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
   const columns = Object.keys(table.columns)
   const exprs = columns.map(column => map[column] as AnyExpr)
   const dayColumn = columns.indexOf(table.partitionBy)
+  const paths = readPaths(map)
   const body = [
     '"use strict"',
-    'return (records, chunk, rows, refused) => {',
+    'return (records, chunk, types, rows, refused) => {',
     '  const client = chunk.client',
     '  for (let i = 0; i < records.length; i++) {',
     '    const r = records[i]',
@@ -32,9 +38,16 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
     ...columns.map((_, index) => `    let c${index}`),
     '    try {',
     '      if (typeof r !== "object" || r === null || Array.isArray(r)) throw new Refusal("record", r, "is not an object")',
+    // Every field before any is converted: where one is refused, the others are counted all the same.
+    ...paths.map((path, index) => `      const v${index} = ${access(path)}`),
+    // The usual type is written out: that costs less than asking the function.
+    ...paths.map(
+      (_, index) => `      types[${index * FIELD_TYPES.length} + (typeof v${index} === "string" ? 1 : typeIndex(v${index}))]++`,
+    ),
     // The day first: a reject is kept under its day, whatever else is wrong with it.
     ...[dayColumn, ...columns.keys().filter(index => index !== dayColumn)].map(
-      index => `      at = ${index}; ${assignment(exprs[index] as AnyExpr, index)}`,
+      index =>
+        `      at = ${index}; ${assignment(exprs[index] as AnyExpr, index, `v${paths.indexOf(exprs[index]?.path ?? '')}`)}`,
     ),
     `      rows.push({ ${columns.map((column, index) => `${JSON.stringify(column)}: c${index}`).join(', ')} })`,
     '    } catch (refusal) {',
@@ -43,13 +56,19 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
     '  }',
     '}',
   ].join('\n')
-  const compiled: Compiled = new Function('convert', 'Refusal', 'exprs', 'own', body)(convert, Refusal, exprs, own)
+  const compiled: Compiled = new Function('convert', 'Refusal', 'exprs', 'own', 'typeIndex', body)(
+    convert,
+    Refusal,
+    exprs,
+    own,
+    typeIndex,
+  )
 
-  return (records, chunk) => {
+  return (records, chunk, types) => {
     const rows: AnyRow[] = []
     const rejects: Reject[] = []
     let dropped: Set<number> | undefined
-    compiled(records, chunk, rows, (index, column, thrown, day) => {
+    compiled(records, chunk, types, rows, (index, column, thrown, day) => {
       const refusal = thrown instanceof Refusal ? thrown : customFailure(exprs[column], thrown)
       dropped ??= new Set()
       dropped.add(index)
@@ -76,7 +95,8 @@ function customFailure(expr: AnyExpr | undefined, thrown: unknown): Refusal {
   )
 }
 
-function assignment(expr: AnyExpr, index: number): string {
+/** The statement that fills a column; `field` is the variable that holds the field it reads. */
+function assignment(expr: AnyExpr, index: number, field: string): string {
   const target = `c${index}`
   switch (expr.operation) {
     case 'constant':
@@ -84,20 +104,18 @@ function assignment(expr: AnyExpr, index: number): string {
     case 'client':
       return expr.path === undefined
         ? `${target} = client`
-        : `${converted(access(expr.path), expr, 'text')}; if (${target} !== null && ${target} !== client) throw new Refusal("client", ${target}, "is not the client of the chunk, " + client)`
+        : `${converted(field, 'text')}; if (${target} !== null && ${target} !== client) throw new Refusal("client", ${target}, "is not the client of the chunk, " + client)`
     case 'custom':
-      return converted(`exprs[${index}].fn(r, chunk)`, expr, CONVERTER[expr.type])
+      return `{ const v = exprs[${index}].fn(r, chunk); ${converted('v', CONVERTER[expr.type])} }`
     case 'timestamp':
-      return expr.unit === undefined
-        ? converted(access(expr.path), expr, 'timestamp')
-        : converted(access(expr.path), expr, 'epoch', `, ${JSON.stringify(expr.unit)}`)
+      return expr.unit === undefined ? converted(field, 'timestamp') : converted(field, 'epoch', `, ${JSON.stringify(expr.unit)}`)
     default:
-      return converted(access(expr.path), expr, expr.operation)
+      return converted(field, expr.operation)
   }
 
-  function converted(source: string, { nullable }: AnyExpr, converter: keyof typeof convert, more = ''): string {
-    if (!nullable) return `${target} = convert.${converter}(${source}${more})`
-    return `{ const v = ${source}; ${target} = v === undefined || v === null ? null : convert.${converter}(v${more}) }`
+  function converted(value: string, converter: keyof typeof convert, more = ''): string {
+    const call = `convert.${converter}(${value}${more})`
+    return `${target} = ${expr.nullable ? `${value} === undefined || ${value} === null ? null : ${call}` : call}`
   }
 }
 

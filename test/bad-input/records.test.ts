@@ -104,7 +104,7 @@ t.test('a bad record is refused by name and kept, and the rows beside it and eve
   t.match(ran.stderr, /ROWS_REJECTED: ads\/client-\d+\/2025-05-02: 1 of 3 records rejected \(\w+ 1\)/)
   t.match(ran.stderr, 'ROWS_REJECTED: further ones are only counted')
   t.match(ran.stdout, /published +39 +90 +78 +12 +0 +78 +0\n/)
-  t.match(ran.stdout, 'Warnings: ROWS_REJECTED 12.')
+  t.match(ran.stdout, /^Warnings: .*\bROWS_REJECTED 12\b/m)
   t.same(await query('SELECT count(*)::INTEGER AS rows, count(DISTINCT client_id)::INTEGER AS clients FROM shop.ads'), [
     { rows: 78, clients: 13 },
   ])
@@ -156,7 +156,10 @@ t.test('a field nobody knew is told of once it appears, and changes nothing', as
   api.script = ({ client, from }) => ({ body: { data: recordsOf(client, from).map(record => ({ ...record, region: 'EMEA' })) } })
   const ran = await backfill('--clients', 'globex')
   t.equal(ran.code, 0)
-  t.match(ran.stderr, /FIELD_ADDED: ads\/globex\/2025-05-0\d: records now carry region; no column reads it/)
+  t.match(
+    ran.stderr,
+    /FIELD_ADDED: ads\/globex\/2025-05-0\d: region is in \d of \d records looked at, never seen; no column reads it/,
+  )
   t.match(ran.stdout, /published +3 +6 +6 /)
 })
 

@@ -121,6 +121,23 @@ t.test('status shows through which day each client is complete, and its gaps', a
   })
 })
 
+t.test('status lists how records have changed, with the chunk that showed it first', async t => {
+  const { headrace, backfill, api } = await project(t)
+  t.equal((await backfill()).code, 0)
+  api.script = ({ client, from }) => ({
+    body: { data: [{ account: client, day: from, campaign: 'brand', clicks: '7', cost: '1.25' }] },
+  })
+  t.equal((await headrace('backfill', '--from', '2025-05-04', '--to', '2025-05-04', '--clients', 'acme')).code, 0)
+  const [told, json] = await Promise.all([headrace('status'), headrace('status', '--json')])
+  t.match(
+    told.stdout,
+    /\n\ntype_changed: clicks is of type string in 1 of 1 records, before number\n {2}first \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: acme, 2025-05-04; last .* UTC; 1 client\n/,
+  )
+  t.match(json.json(), {
+    pipelines: [{ drifts: [{ change: 'type_changed', path: 'clicks', value: 'string', first: { client: 'acme' }, clients: 1 }] }],
+  })
+})
+
 t.test('verify, rejects and describe tell people and machines the same', async t => {
   const { headrace, backfill } = await project(t)
   t.equal((await backfill()).code, 0)

@@ -194,12 +194,12 @@ t.test('an attempt that failed leaves what was published as it was', async t => 
   await ledger.staged(claim.attemptId, summary)
   await ledger.settle(claim.attemptId, { state: 'held', problem: PROBLEM, certain: false }, summary)
   t.same(await ledger.allDays('p', 'a'), before)
-  t.equal(await ledger.knownFields('p'), undefined)
+  t.equal((await ledger.knownShape('p', 'a')).fields, undefined)
 })
 
 t.test('fields that were ever seen stay known', async t => {
   const { ledger } = fresh(t)
-  t.equal(await ledger.knownFields('p'), undefined)
+  t.equal((await ledger.knownShape('p', 'a')).fields, undefined)
   const run = await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-04' } })
   const known = []
   for (const fields of [['b', 'a.x'], [], ['c'], ['a.x']]) {
@@ -208,7 +208,7 @@ t.test('fields that were ever seen stay known', async t => {
       await ledger.staged(claim.attemptId, summaryOf(claim))
       await ledger.unchanged(claim.attemptId, summaryOf(claim, { fields }))
     } else await publish(ledger, claim, { fields })
-    known.push(await ledger.knownFields('p'))
+    known.push([...((await ledger.knownShape('p', 'a')).fields ?? [])])
   }
   t.same(known, [
     ['a.x', 'b'],
@@ -216,7 +216,7 @@ t.test('fields that were ever seen stay known', async t => {
     ['a.x', 'b', 'c'],
     ['a.x', 'b', 'c'],
   ])
-  t.equal(await ledger.knownFields('q'), undefined)
+  t.equal((await ledger.knownShape('q', 'a')).fields, undefined)
 })
 
 t.test('a chunk that is replaced by its parts is gone, and each part begins anew', async t => {

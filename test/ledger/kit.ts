@@ -110,6 +110,8 @@ export function summaryOf({ chunk, runId, attempt, attemptId }: Claim, more: Par
     days,
     columns: {},
     fields: [],
+    reads: [],
+    drifts: [],
     ...more,
   }
 }

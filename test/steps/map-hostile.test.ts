@@ -5,6 +5,7 @@ import { client, day, json, optional, text } from '../../lib/mapping.ts'
 import type { AnyExpr } from '../../lib/pipeline.ts'
 import type { MappedPage } from '../../lib/row.ts'
 import { valueText } from '../../lib/row.ts'
+import { Shape } from '../../lib/shape.ts'
 import { compileMap } from '../../lib/steps/map.ts'
 import type { Column, Table } from '../../lib/table.ts'
 
@@ -42,7 +43,7 @@ function mapped(column: string, expr: AnyExpr, record: Record<string, unknown>):
     Object.entries(map).map(([name, { type, nullable }]) => [name, { type, nullable, constraints: {} }]),
   )
   const table: Table = { name: 'a.b', columns, partitionBy: 'date', clusterBy: [], key: [] }
-  return compileMap({ table, map })([{ date: '2026-01-02', ...record }], chunk)
+  return compileMap({ table, map })([{ date: '2026-01-02', ...record }], chunk, new Shape(map).types)
 }
 
 function injected(): boolean {
@@ -95,7 +96,8 @@ t.test('what every object inherits is not a field of a record', async t => {
     clusterBy: [],
     key: [],
   }
-  const page = compileMap({ table, map: { date: day('date'), x: text('__proto__.x') } })([parsed], chunk)
+  const map = { date: day('date'), x: text('__proto__.x') }
+  const page = compileMap({ table, map })([parsed], chunk, new Shape(map).types)
   t.same(page.rows, [{ date: '2026-01-02', x: 'its own' }])
 })
 

@@ -17,6 +17,7 @@ import {
 } from '../../lib/mapping.ts'
 import type { AnyExpr } from '../../lib/pipeline.ts'
 import type { MappedPage, Reject } from '../../lib/row.ts'
+import { Shape } from '../../lib/shape.ts'
 import { compileMap } from '../../lib/steps/map.ts'
 import type { Column, Table } from '../../lib/table.ts'
 
@@ -28,7 +29,7 @@ function mapped(exprs: Readonly<Record<string, AnyExpr>>, records: readonly unkn
   const columns: Record<string, Column> = Object.create(null)
   for (const [name, expr] of Object.entries(map)) columns[name] = { type: expr.type, nullable: expr.nullable, constraints: {} }
   const table: Table = { name: 'a.b', columns, partitionBy: 'date', clusterBy: [], key: [] }
-  return compileMap({ table, map })(records, chunk)
+  return compileMap({ table, map })(records, chunk, new Shape(map).types)
 }
 
 /** The one column `x` of the row of one record, or its reject. */
