@@ -3,8 +3,8 @@ import type { Bytes } from '../bytes.ts'
 import { ConfigError, TransientError } from '../errors.ts'
 import type { AnswerHeaders, ApiAnswer, ApiPolicy, Verdict } from './policy.ts'
 import { excerpt, type Sent, safeUrl } from './redact.ts'
-import { Retryable } from './retry.ts'
-import { hintedWait, retryAfter } from './signals.ts'
+import { hintedWait, Retryable } from './retry.ts'
+import { retryAfter } from './signals.ts'
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 

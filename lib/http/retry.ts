@@ -1,4 +1,5 @@
 import type { HeadraceError } from '../errors.ts'
+import type { ApiAnswer, ReadWait } from './policy.ts'
 
 /** Bounds of exponential backoff, in milliseconds. */
 export interface Backoff {
@@ -11,6 +12,18 @@ export interface Backoff {
  */
 export function backoff(attempt: number, { baseMs, capMs }: Backoff, random: () => number = Math.random): number {
   return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 30)))
+}
+
+/** No quota is longer than a month; a number beyond that is an instant or a mistake. */
+export const LONGEST_WAIT_MS = 31 * 86_400_000
+
+/** The wait an answer asks for, in milliseconds: of the first reader that finds one. Nothing for none, for garbage, and for the past. */
+export function hintedWait(answer: ApiAnswer, readers: readonly ReadWait[], now: number): number | undefined {
+  for (const read of readers) {
+    const wait = read(answer, now) ?? 0
+    if (wait > 0 && wait <= LONGEST_WAIT_MS) return wait
+  }
+  return undefined
 }
 
 /**

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { ApiAnswer } from '../../lib/http/policy.ts'
-import { backoff } from '../../lib/http/retry.ts'
-import { hintedWait, retryAfter } from '../../lib/http/signals.ts'
+import { backoff, hintedWait } from '../../lib/http/retry.ts'
+import { retryAfter } from '../../lib/http/signals.ts'
 import { NOW } from './setup.ts'
 
 function answerWith(header: string | string[] | undefined): ApiAnswer {
