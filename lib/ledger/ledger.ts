@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
+import type { GrantLedger } from './grants.ts'
 import type { ChunkState } from './states.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
@@ -262,7 +263,7 @@ export interface LedgerReader {
   lastFinished(pipeline: string): Promise<number | undefined>
 }
 
-/** The durable record of runs, chunks, attempts and published days, shared by all processes that work on them. */
-export interface Ledger extends RunLedger, AttemptLedger, LedgerReader {
+/** The durable record of runs, chunks, attempts, published days and grants, shared by all processes that work on them. */
+export interface Ledger extends RunLedger, AttemptLedger, LedgerReader, GrantLedger {
   close(): Promise<void>
 }

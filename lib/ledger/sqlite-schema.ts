@@ -125,4 +125,21 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (pipeline, change, path, value, client)
   );
   `,
+  `
+  CREATE TABLE access_grant (
+    name TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    sealed TEXT,
+    obtained_at INTEGER,
+    expires_at INTEGER,
+    renew_at INTEGER,
+    refresh_expires_at INTEGER,
+    claim_id TEXT,
+    lease_owner TEXT,
+    lease_until INTEGER NOT NULL DEFAULT 0,
+    intent_at INTEGER,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    refusal TEXT
+  );
+  `,
 ]

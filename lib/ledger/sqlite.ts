@@ -2,6 +2,7 @@ import type { Ledger } from './ledger.ts'
 import { ownerOf } from './owner.ts'
 import { attempts } from './sqlite-attempts.ts'
 import { LedgerDatabase } from './sqlite-database.ts'
+import { grants } from './sqlite-grants.ts'
 import { reader } from './sqlite-reader.ts'
 import { runs } from './sqlite-runs.ts'
 
@@ -38,6 +39,7 @@ export function sqlite({ path, now = Date.now, owner = ownerOf() }: SqliteOption
     ...reader(context),
     ...runs(context),
     ...attempts(context),
+    ...grants(context),
     async close() {
       opened?.close()
       opened = undefined

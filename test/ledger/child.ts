@@ -49,6 +49,18 @@ async function asNobody(): Promise<void> {
   console.log(await sqlite({ path }).clients('p').then(String, codeOf))
 }
 
-const ROLES: Readonly<Record<string, (...args: string[]) => Promise<void>>> = { work, take, open, 'as-nobody': asNobody }
+/** Claims the renewal of a grant and never ends it. */
+async function claimGrant(name = '', generation = ''): Promise<void> {
+  console.log((await sqlite({ path }).claimGrant(name, Number(generation), LEASE)).outcome)
+  await told()
+}
+
+const ROLES: Readonly<Record<string, (...args: string[]) => Promise<void>>> = {
+  work,
+  take,
+  open,
+  'as-nobody': asNobody,
+  'claim-grant': claimGrant,
+}
 await ROLES[role ?? '']?.(...args)
 process.exit()
