@@ -2,6 +2,7 @@
 import { check } from './commands/check.ts'
 import { backfillCommand, chunkOptions } from './commands/define.ts'
 import { describe } from './commands/describe.ts'
+import { consentGrant, forgetGrant, importGrant, listGrants } from './commands/grants.ts'
 import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
 import { rejects } from './commands/rejects.ts'
@@ -41,5 +42,16 @@ common(program.command('describe'))
   .description('pipelines as documentation: every column, where it comes from, what is demanded of it')
   .option('--pipeline <name>', 'only this pipeline')
   .action(describe)
+
+const grants = program.command('grants').description('what accounts have granted to headrace: the OAuth tokens in the ledger')
+common(grants.command('list')).description('how every grant stands and when it ends; never a token').action(listGrants)
+common(grants.command('import <grant>'))
+  .description('bring a refresh token in, from standard input or a file')
+  .option('--file <file>', 'read it from this file')
+  .action(importGrant)
+common(grants.command('consent <grant>'))
+  .description('have somebody consent, by device or in a browser of this machine')
+  .action(consentGrant)
+common(grants.command('forget <grant>')).description('remove a grant from the ledger').action(forgetGrant)
 
 await run(program)

@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { dayCount } from './chunk.ts'
 import type { Connector } from './connector.ts'
-import { createHttp, type Http } from './http/client.ts'
+import { type Authorize, createHttp, type Http } from './http/client.ts'
 import type { RetryBudget } from './http/retry.ts'
 import type { Claim } from './ledger/ledger.ts'
 import { codeClass, type Metrics } from './metrics.ts'
@@ -12,6 +12,8 @@ export interface ApiContext {
   readonly dispatcher: Dispatcher
   /** Retries of all requests to the API. */
   readonly budget: RetryBudget
+  /** What authorizes requests for the data of a client; undefined where the connector declares nothing. */
+  authorize(client: string): Authorize | undefined
   readonly options: Options
   readonly metrics: Metrics
   /** Epoch milliseconds. */

@@ -103,11 +103,13 @@ export class Attempt {
     const { metrics, observe, fault } = this.context
     const { pipeline } = this.compiled
     const labels = { pipeline: pipeline.name }
+    const authorize = this.context.authorize(this.chunk.client)
     const request: PageRequest = {
       client: this.chunk.client,
       window: this.chunk.window,
       signal: this.signal,
       http: this.#http,
+      ...(authorize === undefined ? {} : { authorize }),
       warn: (name, message) => this.report.warn(name, message),
     }
     let asked = performance.now()

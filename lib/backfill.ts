@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Registry } from 'prom-client'
+import { openAccess } from './access.ts'
 import type { FaultPoint, RunContext } from './attempt.ts'
 import type { Chunk, Window } from './chunk.ts'
 import { compilePipeline } from './compile.ts'
@@ -8,6 +9,7 @@ import { type Control, executeLocally } from './engine/local.ts'
 import { Slots } from './engine/slots.ts'
 import type { Observer } from './events.ts'
 import { createDispatcher } from './http/client.ts'
+import { GRANT_KEY } from './http/oauth-seal.ts'
 import { RetryBudget } from './http/retry.ts'
 import type { Run, RunProgress, RunTotals } from './ledger/ledger.ts'
 import type { Log } from './log.ts'
@@ -37,6 +39,8 @@ export interface BackfillHost {
   /** Epoch milliseconds; default the clock. */
   readonly now?: () => number
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Encrypts the tokens in the ledger; default the environment variable `HEADRACE_GRANT_KEY`. */
+  readonly grantKey?: string
   /** Called at each place where a process may die; for tests. */
   readonly fault?: (point: FaultPoint, attempt: { readonly chunk: Chunk; readonly attemptId: string }) => void | Promise<void>
 }
@@ -65,6 +69,10 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
       host.observe({ type: 'warning', name, message, chunk: null })
     },
   }
+  const now = host.now ?? Date.now
+  const sleep = host.sleep ?? (async (ms: number, signal: AbortSignal) => void (await delay(ms, undefined, { signal })))
+  const grantKey = host.grantKey ?? process.env[GRANT_KEY]
+  const access = await openAccess(pipeline.source.auth, clients, { ledger, metrics, grantKey, now, sleep, warn: call.warn })
   await warehouse.prepare(pipeline.table, { create: true }, { ...call, signal: host.control.stop })
 
   const wanted = { window, clients, force, missing }
@@ -88,8 +96,9 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     log: host.log,
     metrics,
     observe: host.observe,
-    now: host.now ?? Date.now,
-    sleep: host.sleep ?? (async (ms, signal) => void (await delay(ms, undefined, { signal }))),
+    authorize: access.authorize,
+    now,
+    sleep,
     reading: work => slots.run(work),
     ...(host.fault === undefined ? {} : { fault: host.fault }),
     committer: new Committer(warehouse, {
@@ -112,6 +121,9 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     await executeLocally(run.id, compiled, { ...context, slots, force }, host.control)
   } finally {
     await dispatcher.close()
+    for (const grant of await access.close()) {
+      host.log.error({ event: 'grant.lost', grant }, 'its newest tokens were never stored: the account may have to consent again')
+    }
   }
 
   const progress = await ledger.progress(run.id)

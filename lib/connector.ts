@@ -1,6 +1,7 @@
 import type { Window } from './chunk.ts'
 import type { WarningName } from './errors.ts'
-import type { Http } from './http/client.ts'
+import type { Authorize, Http } from './http/client.ts'
+import type { OAuth } from './http/oauth.ts'
 import type { ApiPolicy } from './http/policy.ts'
 
 /** What a connector is asked for: the records of one client in one window. */
@@ -12,6 +13,8 @@ export interface PageRequest {
   readonly signal: AbortSignal
   /** HTTP with retries, deadlines, accounting and redaction. */
   readonly http: Http
+  /** Where the connector declares `auth`: what authorizes a request, to be handed to `http` with each request that needs it. */
+  readonly authorize?: Authorize
   /** Says something a person should know although the chunk goes on. */
   warn(name: WarningName, message: string): void
 }
@@ -30,6 +33,8 @@ export interface Connector<R> {
   readonly name: string
   /** What is particular to the answers of the API; default what HTTP says about them. */
   readonly api?: ApiPolicy
+  /** How the API is told who asks, where tokens have to be obtained: `refreshToken()`, `clientCredentials()` or `serviceAccount()`. */
+  readonly auth?: OAuth
   pages(request: PageRequest): AsyncIterable<Page<R>>
 }
 

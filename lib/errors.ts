@@ -22,6 +22,15 @@ export const ERRORS = {
     kind: 'config',
     means: 'The API refused the request itself (4xx): credentials, permission, or a wrong parameter.',
   },
+  GRANT_KEY_INVALID: { kind: 'config', means: 'The key that encrypts the tokens in the ledger is not set, or is none.' },
+  GRANT_MISSING: { kind: 'config', means: 'Nobody has consented yet: the ledger holds no grant of that name.' },
+  GRANT_UNREADABLE: { kind: 'config', means: 'The tokens in the ledger cannot be decrypted for this grant.' },
+  GRANT_REFUSED: { kind: 'config', means: 'The provider no longer accepts a grant; somebody has to consent again.' },
+  OAUTH_CLIENT_REFUSED: {
+    kind: 'config',
+    means: 'The token server refuses the application itself: its id, secret, key or scope.',
+  },
+  CONSENT_FAILED: { kind: 'config', means: 'A consent came to nothing: denied, too late, or without a refresh token.' },
 
   API_UNREACHABLE: { kind: 'transient', means: 'No answer from the API: connection refused, reset, or a deadline passed.' },
   API_FAILED: { kind: 'transient', means: 'The API answered with a server error, and kept doing so.' },
@@ -42,6 +51,8 @@ export const ERRORS = {
     kind: 'transient',
     means: 'The window is more than the API gives at once: it says so, or its answers take too long or break off.',
   },
+  TOKEN_UNAVAILABLE: { kind: 'transient', means: 'The token server gave no token this time; the grant is still good.' },
+  GRANT_NOT_STORED: { kind: 'transient', means: 'New tokens could not be stored, and are therefore not used.' },
   PAGE_TOKEN_EXPIRED: {
     kind: 'transient',
     means: 'The API no longer knows the page token; the chunk is read again from its first page.',
@@ -215,6 +226,7 @@ export const WARNINGS = {
   FIELD_MISSING: 'A field that a column reads is absent in all records, or in far more of them than before.',
   FIELD_TYPE_CHANGED: 'A field that a column reads has a type that it never had before.',
   VALUE_ADDED: 'A column with declared values got one that is not declared; its rows are rejected.',
+  GRANT_EXPIRING: 'A refresh token ends within a week, and with it the access to an account.',
   CHUNK_EMPTY: 'A chunk was published with no rows at all.',
   ROWS_REJECTED: 'Rows were refused by a rule; they are kept with the reason.',
   ROWS_DEDUPLICATED: 'The API sent the same row more than once within a chunk; it was kept once.',

@@ -17,6 +17,7 @@ export {
 } from './errors.ts'
 export type { Observer, RunEvent } from './events.ts'
 export type { Authorization, Authorize, Http, JsonAnswer, JsonRequest } from './http/client.ts'
+export { clientCredentials, type OAuth, refreshToken, serviceAccount } from './http/oauth.ts'
 export type { LimitState } from './http/pace.ts'
 export type { AnswerHeaders, ApiAnswer, ApiPolicy, Classify, ReadLimits, ReadWait, Verdict } from './http/policy.ts'
 export type { Ledger } from './ledger/ledger.ts'

@@ -65,6 +65,13 @@ export function createMetrics(registry: Registry) {
     warehouseJobs: counter('headrace_warehouse_jobs_total', 'Jobs of the warehouse for published chunks.', 'pipeline'),
     warehouseBytesBilled: counter('headrace_warehouse_bytes_billed_total', 'Bytes billed for published chunks.', 'pipeline'),
     warehouseSlotSeconds: counter('headrace_warehouse_slot_seconds_total', 'Slot time for published chunks.', 'pipeline'),
+    tokenRequests: counter('headrace_token_requests_total', 'Requests for OAuth tokens by outcome.', 'provider', 'outcome'),
+    grants: gauge('headrace_grants', 'Grants of the clients that are read, by state.', 'provider', 'state'),
+    credentialExpiry: gauge(
+      'headrace_credential_expiry_timestamp_seconds',
+      'When the refresh token ends that ends first.',
+      'provider',
+    ),
     apiRequests: counter('headrace_api_requests_total', 'Requests by class of answer.', 'api', 'code_class'),
     apiSeconds: histogram('headrace_api_request_duration_seconds', 'Time of one request.', REQUEST_SECONDS, 'api'),
     apiRetries: counter('headrace_api_retries_total', 'Requests tried again.', 'api'),

@@ -34,6 +34,7 @@ const KEPT: Readonly<Record<string, { readonly to: RegExp; readonly types: boole
   'google-auth-library': { to: /^lib\/warehouse\/bigquery\/client\.ts$/, types: false },
   'node:sqlite': { to: /^lib\/ledger\/sqlite/, types: false },
   'prom-client': { to: /^(bin\/|lib\/(metrics\.ts$|server\/))/, types: true },
+  oauth4webapi: { to: /^lib\/http\/oauth/, types: false },
   undici: { to: /^lib\/http\//, types: true },
   pino: { to: /^lib\/log\.ts$/, types: false },
   'stream-chain': { to: /^lib\/run-chunk\.ts$/, types: false },
@@ -172,6 +173,11 @@ const PLANTED: Readonly<Record<string, readonly [file: string, source: string, p
     'lib/chunk.ts',
     "import type { A } from './table.ts'",
     'lib/chunk.ts may not import lib/table.ts',
+  ],
+  'the OAuth library outside its files': [
+    'lib/http/client.ts',
+    "import * as oauth from 'oauth4webapi'",
+    'lib/http/client.ts may not import oauth4webapi',
   ],
   'DuckDB outside its warehouse': [
     'lib/x.ts',

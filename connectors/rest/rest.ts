@@ -1,6 +1,7 @@
 import type { Connector } from '../../lib/connector.ts'
 import { ConfigError } from '../../lib/errors.ts'
 import type { Json } from '../../lib/http/json.ts'
+import type { OAuth } from '../../lib/http/oauth.ts'
 import type { ApiPolicy } from '../../lib/http/policy.ts'
 import { fill, fillJson, type Values, valuesOf } from '../../lib/http/template.ts'
 import { type PagedList, walk } from '../../lib/http/walk.ts'
@@ -17,14 +18,17 @@ export interface RestOptions extends Omit<PagedList, 'url'> {
   readonly body?: Json
   /** What is particular to the answers of the API: what its errors mean, and where it says how long to wait. */
   readonly api?: ApiPolicy
+  /** How the API is told who asks, where tokens have to be obtained; fixed credentials go into `headers`. */
+  readonly auth?: OAuth
 }
 
 /** A connector for any paginated JSON API. `R` is the type of one record as the API documents it. */
 export function rest<R extends object>(options: RestOptions): Connector<R> {
-  const { name, api, url, query = {}, body, ...list } = options
+  const { name, api, auth, url, query = {}, body, ...list } = options
   return {
     name,
     ...(api === undefined ? {} : { api }),
+    ...(auth === undefined ? {} : { auth }),
     pages: request => {
       const values = valuesOf(request)
       return walk<R>(request, {

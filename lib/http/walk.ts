@@ -68,13 +68,14 @@ export async function* walk<R extends object>(request: PageRequest, list: PagedL
 
 /** Asks for a page, which is waited for and understood when it is wanted. */
 async function ask(
-  { http }: PageRequest,
+  { http, authorize }: PageRequest,
   { headers = {} }: PagedList,
   { url, body }: Asked,
   expired: TokenExpired | undefined,
 ): Promise<() => Promise<JsonAnswer>> {
   return http.ahead(url, {
     headers: typeof headers === 'function' ? headers() : headers,
+    ...(authorize === undefined ? {} : { authorize }),
     ...(body === undefined ? {} : { method: 'POST', body }),
     ...(expired === undefined
       ? {}
