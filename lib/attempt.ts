@@ -110,6 +110,8 @@ export class Attempt {
       signal: this.signal,
       http: this.#http,
       ...(authorize === undefined ? {} : { authorize }),
+      sleep: ms => this.context.sleep(ms, this.signal),
+      now: this.context.now,
       warn: (name, message) => this.report.warn(name, message),
     }
     let asked = performance.now()

@@ -15,6 +15,10 @@ export interface PageRequest {
   readonly http: Http
   /** Where the connector declares `auth`: what authorizes a request, to be handed to `http` with each request that needs it. */
   readonly authorize?: Authorize
+  /** Waits so many milliseconds; rejects when the chunk is given up. */
+  sleep(ms: number): Promise<void>
+  /** Epoch milliseconds. */
+  now(): number
   /** Says something a person should know although the chunk goes on. */
   warn(name: WarningName, message: string): void
 }

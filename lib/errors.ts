@@ -58,6 +58,9 @@ export const ERRORS = {
     means: 'The API no longer knows the page token; the chunk is read again from its first page.',
   },
   PAGE_TOTAL_CHANGED: { kind: 'transient', means: 'The number of records changed between two pages; the chunk is read again.' },
+  REPORT_FAILED: { kind: 'transient', means: 'The API says that it could not make the report.' },
+  REPORT_EXPIRED: { kind: 'transient', means: 'A report, or the address of its file, is not valid any more.' },
+  REPORT_LATE: { kind: 'transient', means: 'A report is not ready at its deadline, and neither was the one before it.' },
   WAREHOUSE_BUSY: { kind: 'transient', means: 'Another process held the warehouse for longer than headrace waits.' },
   WAREHOUSE_FAILED: {
     kind: 'transient',
@@ -78,7 +81,10 @@ export const ERRORS = {
   PAGE_CURSOR_REPEATED: { kind: 'data', means: 'The API sent a page cursor it had sent before; following it would never end.' },
   PAGE_REPEATED: { kind: 'data', means: 'The API sent a page that it had sent before, in place of the next one.' },
   PAGES_ENDLESS: { kind: 'data', means: 'More pages than the connector allows for one chunk.' },
-  RESULT_TOO_LARGE: { kind: 'data', means: 'The API shows no more than so many records of one request, and there are more.' },
+  REPORT_MALFORMED: {
+    kind: 'data',
+    means: 'An answer about a report is not what was declared: no id, an unknown state, no file.',
+  },
   BODY_TOO_LARGE: { kind: 'data', means: 'One answer is larger than headrace is willing to hold in memory.' },
   CHUNK_UNBALANCED: { kind: 'data', means: 'extracted = staged + rejected + deduplicated does not hold.' },
   COUNT_DIVERGED: {

@@ -9,5 +9,6 @@ export {
   pageNumber,
   pageToken,
 } from '../../lib/http/paginate.ts'
-export type { TokenExpired, Wall } from '../../lib/http/walk.ts'
-export { type RestOptions, rest } from './rest.ts'
+export { type Format, jsonArray, jsonLines } from '../../lib/http/streamed.ts'
+export type { Records, TokenExpired, Wall } from '../../lib/http/walk.ts'
+export { type PagedOptions, type RestOptions, rest, type StreamedOptions } from './rest.ts'

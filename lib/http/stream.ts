@@ -1,5 +1,8 @@
+import { TransientError } from '../errors.ts'
 import type { Authorization, HttpContext, HttpUsage, JsonRequest } from './client.ts'
 import { receive } from './exchange.ts'
+import type { AnswerHeaders } from './policy.ts'
+import { encodingOf, safeUrl } from './redact.ts'
 import { send } from './send.ts'
 
 /**
@@ -23,6 +26,14 @@ export async function openStream(
       yield answer.take()
     })()
   }
+  if (!isFramed(arriving.headers)) {
+    close({ outcome: 'ok' })
+    await blocks.return(undefined)
+    throw new TransientError('API_BODY_BROKEN', {
+      message: `${safeUrl(url)}: the answer does not say where it ends, neither by its length nor in chunks`,
+      hint: 'Nothing of this chunk was published. A stream like that could be cut without notice; look for a proxy that makes it so.',
+    })
+  }
   const failed = (): void => close({ outcome: context.signal.aborted ? 'abandoned' : 'failed' })
   let next: IteratorResult<Buffer>
   try {
@@ -43,4 +54,11 @@ export async function openStream(
       close({ outcome: 'ok' })
     }
   })()
+}
+
+/** Whether a body that is cut can be told from a whole one. */
+function isFramed(headers: AnswerHeaders): boolean {
+  return (
+    headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined || encodingOf(headers) !== 'identity'
+  )
 }

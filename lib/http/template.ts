@@ -1,5 +1,6 @@
 import { addDays } from '../chunk.ts'
 import type { PageRequest } from '../connector.ts'
+import { ConfigError } from '../errors.ts'
 import { isArray, type Json } from './json.ts'
 
 /** What stands for a placeholder. */
@@ -26,4 +27,24 @@ export function fillJson(json: Json, values: Values): Json {
   return Object.fromEntries(
     Object.entries(json).map(([key, inner]) => [key, inner === undefined ? inner : fillJson(inner, values)]),
   )
+}
+
+/** An address with placeholders, or a function of nothing that gives it when it is first needed. */
+export type Address = string | (() => string)
+
+/** Query parameters, with placeholders. */
+export type Query = Readonly<Record<string, string | number>>
+
+/** The address of a connector with values for its placeholders, or `CONFIG_INVALID`. In its path and query they are encoded. */
+export function addressOf(connector: string, address: Address, query: Query, values: Values): URL {
+  const text = fill(typeof address === 'string' ? address : address(), values, encodeURIComponent)
+  const url = URL.parse(text)
+  if (url === null) {
+    throw new ConfigError('CONFIG_INVALID', {
+      message: `connector ${connector}: ${JSON.stringify(text.split('?')[0])} is not an absolute address`,
+      hint: 'Nothing was sent. Correct the url of the connector.',
+    })
+  }
+  for (const [param, value] of Object.entries(query)) url.searchParams.set(param, fill(String(value), values))
+  return url
 }

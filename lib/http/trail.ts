@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto'
 import type { PageRequest } from '../connector.ts'
 import { DataError, TransientError } from '../errors.ts'
+import { tooLarge } from './answer.ts'
 import type { JsonAnswer } from './client.ts'
 import { at, type Json, shapeOf, withAt } from './json.ts'
 import type { Next, PageFacts, Parameters } from './paginate.ts'
 import { safeUrl } from './redact.ts'
-import type { PagedList } from './walk.ts'
+import type { PagedList, Records } from './walk.ts'
 
 /** What is asked for a page. */
 export interface Asked {
@@ -36,7 +37,7 @@ export class Trail {
   step({ body, headers }: JsonAnswer): { readonly records: readonly unknown[]; readonly next: Asked | undefined } {
     const { pages } = this.#list
     const { url } = this.#asked
-    const records = recordsOf(this.#list, body, this.#where())
+    const records = recordsOf(this.#list.records, body, this.#where(), this.#list.emptyShownBy)
     this.#read += records.length
     this.#notSeen(records)
     const facts: PageFacts = {
@@ -112,10 +113,7 @@ export class Trail {
       return false
     }
     if (total === wall.records) return true
-    throw new DataError('RESULT_TOO_LARGE', {
-      message: `${where}, and the API shows no more than ${wall.records} of one request`,
-      hint: 'Nothing of this chunk was published. Use shorter windows, or have the connector ask for less at once.',
-    })
+    throw tooLarge(`${where}, and the API shows no more than ${wall.records} of one request`)
   }
 
   /** Reads a count that every page repeats; another one than before means that rows moved under the reader. */
@@ -185,7 +183,8 @@ function alone({ url, body }: Asked): Asked {
   return { url: bare, body: body === undefined ? body : {} }
 }
 
-function recordsOf({ records, emptyShownBy }: PagedList, body: unknown, where: string): readonly unknown[] {
+/** The records that something holds, or `PAGE_MALFORMED`. A field that shows it to be an answer may stand for none. */
+export function recordsOf(records: Records, body: unknown, where: string, emptyShownBy?: string): readonly unknown[] {
   const found = typeof records === 'string' ? at(body, records) : taken(records, body, where)
   if (Array.isArray(found)) return found
   const none = found === undefined || found === null

@@ -120,6 +120,8 @@ t.test('whatever the data, the page size and the faults, every record arrives on
           window: { from: '2026-01-01', to: '2026-01-01' },
           signal: client.abort.signal,
           http: client.http,
+          sleep: client.sleep,
+          now: client.now,
           warn: () => undefined,
         })) {
           arrived.push(...page)

@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
-import { type RestOptions, rest } from '../../connectors/rest/index.ts'
-import type { Page, PageRequest } from '../../lib/connector.ts'
+import { type PagedOptions, rest } from '../../connectors/rest/index.ts'
+import type { Connector, Page, PageRequest } from '../../lib/connector.ts'
+import type { WarningName } from '../../lib/errors.ts'
 import { openClient, type TestClient } from '../http/setup.ts'
 import { type Scripted, type Server, serve } from '../servers/http.ts'
 
@@ -26,7 +27,7 @@ export interface Reading {
 }
 
 /** What most tests do not say about their connector. */
-type Options = Omit<RestOptions, 'name' | 'url' | 'records'> & Partial<RestOptions>
+type Options = Omit<PagedOptions, 'name' | 'url' | 'records'> & Partial<PagedOptions>
 
 /** Serves the script under `/v1/items` and declares a connector for it. */
 export async function setup(
@@ -35,24 +36,36 @@ export async function setup(
   options: Options,
   request: Partial<PageRequest> = {},
 ): Promise<Reading> {
+  return reading(t, script, url => rest<Item>({ name: 'items', url: `${url}/v1/items`, records: 'data', ...options }), request)
+}
+
+/** Serves the script to any connector. */
+export async function reading(
+  t: Test,
+  script: Scripted | readonly Scripted[],
+  connectorOf: (url: string) => Connector<unknown>,
+  request: Partial<PageRequest> = {},
+): Promise<Reading> {
   const server = await serve(script)
-  const client = openClient({ attempts: 20 })
+  const connector = connectorOf(server.url)
+  const client = openClient({ attempts: 20 }, undefined, { api: connector.api })
   t.teardown(async () => {
     await client.destroy()
     await server.close()
   })
   const warnings: string[] = []
-  const connector = rest<Item>({ name: 'items', url: `${server.url}/v1/items`, records: 'data', ...options })
-  const pages = (): AsyncGenerator<Page<Item>> => {
-    const iterable = connector.pages({
+  const pages = async function* (): AsyncGenerator<Page<Item>> {
+    const asked = {
       client: 'acme',
       window: { from: '2026-01-01', to: '2026-01-03' },
       signal: client.abort.signal,
       http: client.http,
-      warn: name => warnings.push(name),
+      sleep: client.sleep,
+      now: client.now,
+      warn: (name: WarningName) => warnings.push(name),
       ...request,
-    })
-    return iterable as AsyncGenerator<Page<Item>>
+    }
+    for await (const page of connector.pages(asked)) yield page as Page<Item>
   }
   const read = async (): Promise<{ pages: number[][]; error: unknown }> => {
     const arrived: number[][] = []

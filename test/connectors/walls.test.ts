@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { offset, pageToken, type RestOptions } from '../../connectors/rest/index.ts'
+import { offset, type PagedOptions, pageToken } from '../../connectors/rest/index.ts'
 import type { Scripted } from '../servers/http.ts'
 import { items, setup } from './setup.ts'
 
@@ -16,7 +16,7 @@ function walled(all: number, total = true): Scripted {
   }
 }
 
-async function read(t: Test, script: Scripted, options: Partial<RestOptions> & Pick<RestOptions, 'pages'>) {
+async function read(t: Test, script: Scripted, options: Partial<PagedOptions> & Pick<PagedOptions, 'pages'>) {
   const reading = await setup(t, script, options)
   const { pages, error } = await reading.read()
   return { read: pages.flat().length, error, warnings: reading.warnings, requests: reading.server.received.length }
@@ -25,15 +25,15 @@ async function read(t: Test, script: Scripted, options: Partial<RestOptions> & P
 t.test('a list that reaches the wall of its API is an error that says so', async t => {
   const wall = { records: 20 }
   const blind = await read(t, walled(21, false), { pages: byStart, wall })
-  t.match(blind.error, { code: 'RESULT_TOO_LARGE', message: /page 4: 20 records, and the API shows no more than 20/ })
-  t.match((await read(t, walled(20, false), { pages: byStart, wall })).error, { code: 'RESULT_TOO_LARGE' }, 'exactly full')
+  t.match(blind.error, { code: 'WINDOW_TOO_LARGE', message: /page 4: 20 records, and the API shows no more than 20/ })
+  t.match((await read(t, walled(20, false), { pages: byStart, wall })).error, { code: 'WINDOW_TOO_LARGE' }, 'exactly full')
   t.match(await read(t, walled(19, false), { pages: byStart, wall }), { read: 19, error: undefined })
 })
 
 t.test('with a total the wall is seen from the first page', async t => {
   const wall = { records: 20 }
   const seen = await read(t, walled(21), { pages: byTotal, wall })
-  t.match(seen, { requests: 1, error: { code: 'RESULT_TOO_LARGE', message: /page 1: 21 records in all/ } })
+  t.match(seen, { requests: 1, error: { code: 'WINDOW_TOO_LARGE', message: /page 1: 21 records in all/ } })
   t.match(await read(t, walled(20), { pages: byTotal, wall }), { read: 20, error: undefined }, 'exactly full and complete')
 })
 

@@ -19,6 +19,9 @@ export interface TestClient {
   readonly waits: readonly number[]
   /** Status of each try, 0 for none. */
   readonly statuses: readonly number[]
+  /** Does not wait either, but the clock that `now` shows goes on. */
+  sleep(ms: number): Promise<void>
+  now(): number
   /** The error of a request that must fail. */
   failure(url: string, request?: JsonRequest): Promise<unknown>
   destroy(): Promise<void>
@@ -66,5 +69,14 @@ export function openClient(
     if ('error' in outcome) return outcome.error
     throw new Error(`${url} gave an answer: ${JSON.stringify(outcome.answer.body)}`)
   }
-  return { http, abort, waits, statuses, failure, destroy: () => dispatcher.destroy() }
+  let clock = NOW
+  return {
+    ...{ http, abort, waits, statuses, failure },
+    sleep: async ms => {
+      waits.push(ms)
+      clock += ms
+    },
+    now: () => clock,
+    destroy: () => dispatcher.destroy(),
+  }
 }

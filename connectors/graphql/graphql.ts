@@ -1,0 +1,57 @@
+import type { Connector } from '../../lib/connector.ts'
+import { graphqlAnswers } from '../../lib/http/graphql.ts'
+import { at, type JsonObject } from '../../lib/http/json.ts'
+import { cursor } from '../../lib/http/paginate.ts'
+import type { ApiPolicy } from '../../lib/http/policy.ts'
+import { type Address, addressOf, fillJson, valuesOf } from '../../lib/http/template.ts'
+import { type PagedList, walk } from '../../lib/http/walk.ts'
+
+/** A GraphQL API that gives its records as a connection: nodes, and a `pageInfo` with `hasNextPage` and `endCursor`. */
+export interface GraphqlOptions extends Pick<PagedList, 'headers' | 'wall' | 'maxPages'> {
+  readonly name: string
+  /** Absolute address, in which `{client}` stands for the client; or a function of nothing that gives it when it is first needed. */
+  readonly url: Address
+  /** The query as it is sent: it takes a variable for the cursor, and asks for `pageInfo { hasNextPage endCursor }`. */
+  readonly query: string
+  /** In their texts `{client}`, `{from}`, `{to}` and `{until}` stand for the chunk that is read. */
+  readonly variables?: JsonObject
+  /** Dotted path to the connection, below `data`. Its records are its `nodes`, or the `node` of each of its `edges`. */
+  readonly connection: string
+  /** Name of the variable for the cursor. Default `after`. */
+  readonly after?: string
+  /** Dotted path to the number of all records, below the connection, where it has one. */
+  readonly total?: string
+  /** What errors mean, and where the API says how long to wait. Default `graphqlAnswers`. */
+  readonly api?: ApiPolicy
+}
+
+/** A connector for a connection of a GraphQL API. `R` is the type of one node. */
+export function graphql<R extends object>(options: GraphqlOptions): Connector<R> {
+  const { name, url, query, variables = {}, connection, after = 'after', total, api = graphqlAnswers, ...list } = options
+  const path = `data.${connection}`
+  const pages = cursor({
+    param: `variables.${after}`,
+    more: `${path}.pageInfo.hasNextPage`,
+    next: `${path}.pageInfo.endCursor`,
+    ...(total === undefined ? {} : { total: `${path}.${total}` }),
+  })
+  return {
+    name,
+    api,
+    pages: request => {
+      const values = valuesOf(request)
+      return walk<R>(request, {
+        ...list,
+        url: addressOf(name, url, {}, values),
+        body: { query, variables: fillJson(variables, values) },
+        records: body => nodesOf(at(body, path)),
+        pages,
+      })
+    },
+  }
+}
+
+function nodesOf(connection: unknown): unknown {
+  const edges = at(connection, 'edges')
+  return Array.isArray(edges) ? edges.map(edge => at(edge, 'node')) : at(connection, 'nodes')
+}
