@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { type HeadraceError, withoutQueries } from '../lib/errors.ts'
+import { type HeadraceError, withoutCredentials } from '../lib/errors.ts'
 
 /** Where a command speaks: results on standard output, everything else on standard error. */
 export interface Output {
@@ -71,6 +71,6 @@ export function explain({ code, message, hint, cause }: HeadraceError): string[]
   return [
     `${strong(code)}: ${message}`,
     ...(hint === undefined ? [] : [`  ${hint}`]),
-    ...(code === 'INTERNAL' && cause instanceof Error ? [withoutQueries(cause.stack ?? '')] : []),
+    ...(code === 'INTERNAL' && cause instanceof Error ? [withoutCredentials(cause.stack ?? '')] : []),
   ]
 }

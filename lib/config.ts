@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { ConfigError, HeadraceError, TransientError, withoutQueries } from './errors.ts'
+import { ConfigError, HeadraceError, TransientError, withoutCredentials } from './errors.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { type Options, resolveOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -134,7 +134,7 @@ function reasons(error: unknown): string {
   if (!(error instanceof Error)) return inspect(error)
   // A refused connection to a name with two addresses has a code and no message.
   const message = error.message || ('code' in error ? String(error.code) : error.name)
-  return withoutQueries(error.cause === undefined ? message : `${message} (${reasons(error.cause)})`)
+  return withoutCredentials(error.cause === undefined ? message : `${message} (${reasons(error.cause)})`)
 }
 
 /** The pipeline of that name, or the only one there is; else a `ConfigError` that lists those there are. */

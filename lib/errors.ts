@@ -178,15 +178,21 @@ export function asHeadraceError(error: unknown): HeadraceError {
       : new TransientError('ABORTED', { message: 'stopped before it was published', cause: error })
   }
   return new TransientError('INTERNAL', {
-    message: withoutQueries(error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
+    message: withoutCredentials(error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
     hint: 'Nothing of this chunk was published. Run again; if it stays, report it with the stack from the log.',
     cause: error,
   })
 }
 
-/** Text of somebody else's code without the queries of addresses in it: what stands there may be a token. */
-export function withoutQueries(text: string): string {
-  return text.replace(/(https?:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]*/g, '$1?…')
+/**
+ * Text of somebody else's code without what may be a credential: the queries and user names of addresses in it, and what stands behind the name of
+ * an authorization scheme.
+ */
+export function withoutCredentials(text: string): string {
+  return text
+    .replace(/(https?:\/\/)[^\s/?#"'<>]*@/g, '$1…@')
+    .replace(/(https?:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]*/g, '$1?…')
+    .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 …')
 }
 
 /** Whether an operating system error says that the disk (or a quota) is full. */

@@ -1,5 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
-import { HeadraceError, withoutQueries } from './errors.ts'
+import { HeadraceError, withoutCredentials } from './errors.ts'
 import { VERSION } from './version.ts'
 
 /** A structured log: one JSON object per line, its kind in `event`. */
@@ -13,12 +13,12 @@ export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
  * the only list that holds.
  */
 export function serializeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return { message: withoutQueries(String(error)).slice(0, 500) }
+  if (!(error instanceof Error)) return { message: withoutCredentials(String(error)).slice(0, 500) }
   return {
     name: error.name,
     ...(error instanceof HeadraceError ? { code: error.code, hint: error.hint } : {}),
-    message: withoutQueries(error.message).slice(0, 500),
-    stack: withoutQueries(error.stack ?? '').slice(0, 4_000),
+    message: withoutCredentials(error.message).slice(0, 500),
+    stack: withoutCredentials(error.stack ?? '').slice(0, 4_000),
     ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }),
   }
 }

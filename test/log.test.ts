@@ -1,5 +1,5 @@
 import t from 'tap'
-import { asHeadraceError, DataError, TransientError, withoutQueries } from '../lib/errors.ts'
+import { asHeadraceError, DataError, TransientError, withoutCredentials } from '../lib/errors.ts'
 import { createLog, type LogLevel, serializeError } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 
@@ -81,7 +81,7 @@ t.test('addresses in messages, stacks and causes lose what stands behind their p
   t.match(text, 'redirected to http://user.example/login?…')
   t.notMatch(text, 'planted')
   t.same(serializeError('https://api.example/?key=planted'), { message: 'https://api.example/?…' })
-  t.equal(withoutQueries('see https://api.example/docs, or ask'), 'see https://api.example/docs, or ask')
+  t.equal(withoutCredentials('see https://api.example/docs, or ask'), 'see https://api.example/docs, or ask')
 })
 
 t.test('what was thrown is cut to a length that a log can hold', async t => {

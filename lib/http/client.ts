@@ -4,7 +4,7 @@ import { type Answer, tooLarge } from './answer.ts'
 import { exchange } from './exchange.ts'
 import type { Pace } from './pace.ts'
 import type { AnswerHeaders, ApiPolicy, Classify } from './policy.ts'
-import { safeUrl } from './redact.ts'
+import { safeText, safeUrl } from './redact.ts'
 import { type Backoff, backoff, Retryable, type RetryBudget } from './retry.ts'
 import { openStream } from './stream.ts'
 
@@ -227,12 +227,18 @@ function spent(cause: HeadraceError): TransientError {
   })
 }
 
-/** The address as a URL, or `CONFIG_INVALID`. */
+/** The address as a URL of HTTP without credentials in it, or `CONFIG_INVALID`. */
 export function absolute(address: string | URL): URL {
   const url = URL.parse(String(address))
-  if (url !== null) return url
+  const problem =
+    url === null || !/^https?:$/.test(url.protocol)
+      ? 'is not an absolute address'
+      : url.username + url.password === ''
+        ? undefined
+        : 'holds a user name or a password'
+  if (url !== null && problem === undefined) return url
   throw new ConfigError('CONFIG_INVALID', {
-    message: `${JSON.stringify(String(address).split('?')[0])} is not an absolute address`,
-    hint: 'Nothing was sent. Correct the connector.',
+    message: `${JSON.stringify(safeText(String(address)))} ${problem}`,
+    hint: 'Nothing was sent. Correct the connector: an address begins with https:// or http://, and credentials go into a header.',
   })
 }

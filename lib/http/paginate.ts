@@ -1,3 +1,4 @@
+import { withoutCredentials } from '../errors.ts'
 import type { JsonAnswer } from './client.ts'
 import { at } from './json.ts'
 
@@ -78,7 +79,7 @@ function token(value: unknown): string | number | undefined | { readonly broken:
   if (value === undefined || value === null || value === '') return undefined
   if (typeof value === 'string' || (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return value
   const why = typeof value === 'number' ? ', a number that JSON has rounded' : ''
-  return { broken: `its next token is ${JSON.stringify(value).slice(0, 100)}${why}` }
+  return { broken: `its next token is ${withoutCredentials(JSON.stringify(value)).slice(0, 100)}${why}` }
 }
 
 /**

@@ -2,6 +2,7 @@ import { addDays } from '../chunk.ts'
 import type { PageRequest } from '../connector.ts'
 import { ConfigError } from '../errors.ts'
 import { isArray, type Json } from './json.ts'
+import { safeText } from './redact.ts'
 
 /** What stands for a placeholder. */
 export type Values = Readonly<Record<string, string>>
@@ -41,7 +42,7 @@ export function addressOf(connector: string, address: Address, query: Query, val
   const url = URL.parse(text)
   if (url === null) {
     throw new ConfigError('CONFIG_INVALID', {
-      message: `connector ${connector}: ${JSON.stringify(text.split('?')[0])} is not an absolute address`,
+      message: `connector ${connector}: ${JSON.stringify(safeText(text))} is not an absolute address`,
       hint: 'Nothing was sent. Correct the url of the connector.',
     })
   }

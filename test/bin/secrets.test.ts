@@ -4,6 +4,8 @@ import t, { type Test } from 'tap'
 import { type Answer, recordsOf } from './api.ts'
 import { MAY, type Project, project } from './project.ts'
 
+const CONNECTORS = new URL('../../connectors/index.ts', import.meta.url).href
+
 const QUERY = 'planted-in-the-query-1f9c'
 const HEADER = 'planted-in-a-header-7b21'
 const OWN = 'planted-in-an-error-of-a-connector-55ae'
@@ -72,6 +74,42 @@ t.test('secrets in queries, headers and echoed errors reach no output, no log, n
   t.match(outputs.stderr, 'answered 401')
   for (const [name, text] of Object.entries(outputs)) {
     for (const secret of [QUERY, HEADER]) t.notOk(text.includes(secret), `${name} holds no ${secret}`)
+  }
+})
+
+t.test('secrets in bodies, Basic credentials, redirects, next addresses and streams reach nothing either', async t => {
+  const [user, password] = ['planted-user-3d2e', 'planted-password-91aa']
+  const body = 'planted-in-a-body-c3f0'
+  const next = 'planted-in-a-next-address-0b7d'
+  const basic = Buffer.from(`${user}:${password}`).toString('base64')
+  const echo = `cannot serve ${basic} (${user}, ${password}) ${JSON.stringify({ secret: body })} of https://${user}:${password}@x.example/?token=${next}`
+  const answers: Readonly<Record<string, Answer>> = {
+    refused: { status: 403, body: { error: echo } },
+    failed: { status: 502, body: echo },
+    moved: { status: 302, headers: { location: `https://${user}:${password}@login.example/in?token=${next}` }, body: echo },
+    away: { body: { data: [], next: `https://elsewhere.example/records?token=${next}` } },
+    odd: { body: { data: [], next: { href: `https://elsewhere.example/records?token=${next}` } } },
+    repeated: { body: { data: [], next: `?token=${next}&client=repeated&from=2025-05-01&to=2025-05-01` } },
+    issued: { body: `{"access_token":"${next}","data":[` },
+    stream: { status: 403, body: echo },
+  }
+  const it = await project(t, {}, ({ client }) => answers[client])
+  const asked = `headers: { authorization: 'Basic ${basic}' }, body: { client_secret: '${body}' }`
+  await it.configure({
+    clients: JSON.stringify(Object.keys(answers)),
+    source: `${asked}, pages: (await import('${CONNECTORS}')).nextUrl({ next: 'next' }),`,
+    pipeline: `source: { ...source, async *pages(request) {
+      const asked = { method: 'POST', ${asked} }
+      if (request.client === 'stream') for await (const _ of request.http.stream('${it.api.url}/?client=stream', asked));
+      yield* source.pages(request)
+    } },`,
+  })
+  const outputs = await outputsOf(t, it)
+  t.match(outputs.stderr, 'sends to https://login.example/in')
+  t.match(outputs.stderr, 'leads away from')
+  t.match(outputs['ledger.sqlite'], 'API_REFUSED')
+  for (const [name, text] of Object.entries(outputs)) {
+    for (const secret of [user, password, body, next, basic]) t.notOk(text.includes(secret), `${name} holds no ${secret}`)
   }
 })
 

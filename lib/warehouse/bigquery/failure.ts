@@ -1,4 +1,4 @@
-import { ConfigError, DataError, HeadraceError, isDiskFull, TransientError, withoutQueries } from '../../errors.ts'
+import { ConfigError, DataError, HeadraceError, isDiskFull, TransientError, withoutCredentials } from '../../errors.ts'
 import { GroupRefused } from '../warehouse.ts'
 
 /** What is known of a failure. */
@@ -34,7 +34,7 @@ export class ServiceError extends Error {
   readonly reason: string | undefined
 
   constructor({ message, status, reason, cause }: ServiceFailure) {
-    super(withoutQueries(message).slice(0, 2_000), cause === undefined ? undefined : { cause })
+    super(withoutCredentials(message).slice(0, 2_000), cause === undefined ? undefined : { cause })
     this.status = status
     this.reason = reason
   }
