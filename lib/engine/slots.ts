@@ -1,10 +1,17 @@
 /** A fixed number of slots for work that should not all happen at once. */
 export class Slots {
+  readonly #size: number
   #free: number
   readonly #waiting: (() => void)[] = []
 
   constructor(size: number) {
+    this.#size = size
     this.#free = size
+  }
+
+  /** Whether work is going on. */
+  get busy(): boolean {
+    return this.#free < this.#size
   }
 
   /** Resolves when a slot is free, without taking it. */

@@ -8,6 +8,8 @@ export interface CommitOptions {
   readonly groupChunks: number
   readonly groupRows: number
   readonly call: WarehouseCall
+  /** Waited for before a group is put together, while others may be about to join it; nothing when nobody is. */
+  readonly gather: () => Promise<void> | undefined
   /** Called for each member right before its group is committed; when it throws, that member stays out. */
   readonly onCommitting: (member: Member) => Promise<void>
   /** Called after each transaction with its size, seconds and end. */
@@ -43,7 +45,7 @@ const GROWS_AFTER = 4
 
 /**
  * Publishes staged chunks in groups: one transaction per table at a time, and whatever has been staged while it ran goes into the next.
- * So a slow warehouse gets large groups and a fast one small ones, without a timer. A member that cannot be published never keeps
+ * So a slow warehouse gets large groups and a fast one small ones. A member that cannot be published never keeps
  * the others back: those at fault go, and a group that is refused without a name is tried by halves. One that is too much for the
  * warehouse also makes the next ones smaller.
  */
@@ -75,6 +77,8 @@ export class Committer {
     queue.busy = true
     try {
       while (queue.halves.length + queue.waiting.length > 0) {
+        const company = queue.halves.length === 0 ? this.#options.gather() : undefined
+        if (company !== undefined) await company
         const group = await this.#announced(queue.halves.shift() ?? this.#take(queue))
         if (group.length > 0) await this.#commit(queue, group)
       }

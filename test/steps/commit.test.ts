@@ -77,6 +77,7 @@ function held(options: Partial<CommitOptions> = {}) {
   const warehouse = new HeldWarehouse()
   const outcomes: string[] = []
   const committer = new Committer(warehouse.warehouse, {
+    gather: () => undefined,
     groupChunks: 10,
     groupRows: 1_000,
     call: calling(),
@@ -109,6 +110,17 @@ t.test('the first member goes at once, and those that arrive meanwhile go togeth
   t.ok(b === c && c === d, 'one group has one id')
   t.not(await first, b)
   t.same(outcomes, ['1 published', '3 published'])
+})
+
+t.test('while others are about to be staged, a group waits for them', async t => {
+  const company = Promise.withResolvers<void>()
+  const { warehouse, publish } = held({ gather: () => company.promise })
+  const first = publish('a')
+  const second = publish('b')
+  t.equal(warehouse.commits.length, 0)
+  company.resolve()
+  t.same(await groups(warehouse, 1), ['a b'])
+  t.equal(await first, await second)
 })
 
 t.test('tables are published in parallel', async t => {
@@ -285,6 +297,7 @@ t.test('in a real warehouse groups form by themselves, and those at fault keep n
   const { warehouse, path } = await prepared(t, ads)
   const sizes: number[] = []
   const committer = new Committer(warehouse, {
+    gather: () => undefined,
     groupChunks: 7,
     groupRows: 1_000,
     call: calling(),

@@ -173,6 +173,7 @@ t.test('fifty chunks that fit under the ceiling by halves are published by three
   const host = await open(t, { maximumBytesBilled: 300 * 2 ** 20 })
   const ended: string[] = []
   const committer = new Committer(host.warehouse, {
+    gather: () => undefined,
     groupChunks: 50,
     groupRows: 1_000,
     call: undisturbed,

@@ -24,6 +24,7 @@ async function refusals(warehouse: Warehouse, members: readonly Member[]): Promi
 /** What becomes of members that are published through a committer, by client. */
 async function published(warehouse: Warehouse, members: readonly Member[]): Promise<Record<string, string>> {
   const committer = new Committer(warehouse, {
+    gather: () => undefined,
     groupChunks: 100,
     groupRows: 1e9,
     call: calling(),

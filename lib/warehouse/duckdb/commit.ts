@@ -80,23 +80,20 @@ class Group {
   }
 
   async write(): Promise<Work> {
-    await this.#listSlices('slice', this.#members)
     await this.#refuseFenced()
     await this.#refuseLost()
     const before = await this.counts()
     const publishing = this.#members.filter(
       member => member.intent === 'publish' || (member.intent === 'confirm' && divergence(member, before).length > 0),
     )
-    await this.#listSlices('publishing', publishing)
     const restated = new Restated(this.#turn, this.#scope, publishing)
     if (publishing.length > 0) {
       await restated.keep()
       await this.#replaceRows(publishing)
       await this.#refuseDuplicateKeys(publishing)
-      await this.#raiseFence(publishing)
     }
-    // Of unchanged members too: an attempt in between may have been held and have left its own.
-    await this.#replaceRejects()
+    // The rejects of unchanged members too: an attempt in between may have been held and have left its own.
+    await this.#turn.run(...this.#raiseFence(publishing), ...this.#replaceRejects())
     return { before, publishing, changes: await restated.changes() }
   }
 
@@ -129,7 +126,7 @@ class Group {
     return rows.map(row => dayCount(row, this.#totals))
   }
 
-  async #listSlices(name: 'slice' | 'publishing', members: readonly Member[]): Promise<void> {
+  #listSlices(name: 'slice' | 'publishing', members: readonly Member[]): string[] {
     const values = members.map(({ attemptId, generation, chunk: { client, window } }) =>
       [
         literal(attemptId),
@@ -139,14 +136,15 @@ class Group {
         String(generation),
       ].join(', '),
     )
-    await this.#turn.run(
+    return [
       `CREATE OR REPLACE TEMP TABLE ${name} (attempt_id VARCHAR, client_id VARCHAR, first DATE, last DATE, generation BIGINT)`,
-    )
-    if (values.length > 0) await this.#turn.run(`INSERT INTO ${name} VALUES ${values.map(value => `(${value})`).join(', ')}`)
+      `INSERT INTO ${name} VALUES ${values.map(value => `(${value})`).join(', ')}`,
+    ]
   }
 
   async #refuseFenced(): Promise<void> {
     const fenced = await this.#turn.query(
+      ...this.#listSlices('slice', this.#members),
       `SELECT g.attempt_id, max(s.generation) AS newer FROM slice g JOIN ${SLICES} s ON s.client_id = g.client_id ` +
         `AND s.day BETWEEN g.first AND g.last WHERE s.table_name = ${literal(this.#table.name)} AND s.generation > g.generation GROUP BY 1`,
     )
@@ -164,7 +162,11 @@ class Group {
   /** What was staged must still be there, in full: a file that is missing would stop the whole group. */
   async #refuseLost(): Promise<void> {
     const lost = new Set<string>()
-    for (const { attemptId } of this.#members) if (!(await this.#folder.isWhole(attemptId))) lost.add(attemptId)
+    await Promise.all(
+      this.#members.map(async ({ attemptId }) => {
+        if (!(await this.#folder.isWhole(attemptId))) lost.add(attemptId)
+      }),
+    )
     this.#refuse(({ chunk, attemptId }) =>
       lost.has(attemptId)
         ? new TransientError('WAREHOUSE_FAILED', {
@@ -178,10 +180,6 @@ class Group {
   async #replaceRows(publishing: readonly Member[]): Promise<void> {
     const { name: table, day, where } = this.#scope
     const { columns } = this.#table
-    await this.#turn.run(
-      `DELETE FROM ${table} t USING publishing p WHERE t.client_id = p.client_id ` +
-        `AND ${day} BETWEEN p.first AND p.last AND ${where}`,
-    )
     const names = stagedColumns(this.#table)
     const type = (types: StagedTypes, name: string): string => types[columns[name]?.type ?? 'STRING']
     const types = Object.fromEntries(names.map(name => [name, type(this.#staged, name)]))
@@ -189,6 +187,9 @@ class Group {
     // The casts are spelled out: left to the INSERT, DuckDB pushes them down into the slow conversion of text.
     const values = names.map(name => `${identifier(name)}::${type(DUCKDB_TYPES, name)} AS ${identifier(name)}`)
     const inserted = await this.#turn.run(
+      ...this.#listSlices('publishing', publishing),
+      `DELETE FROM ${table} t USING publishing p WHERE t.client_id = p.client_id ` +
+        `AND ${day} BETWEEN p.first AND p.last AND ${where}`,
       `INSERT INTO ${table} BY NAME SELECT ${values.join(', ')} FROM ${this.#readCsv(files, types, publishing)}`,
     )
     const found = await this.counts()
@@ -224,34 +225,33 @@ class Group {
     )
   }
 
-  async #raiseFence(publishing: readonly Member[]): Promise<void> {
+  #raiseFence(publishing: readonly Member[]): string[] {
+    if (publishing.length === 0) return []
     const table = literal(this.#table.name)
-    await this.#turn.run(
-      `DELETE FROM ${SLICES} s USING publishing p WHERE s.table_name = ${table} AND s.client_id = p.client_id ` +
-        'AND s.day BETWEEN p.first AND p.last',
-    )
     const values = publishing.flatMap(({ attemptId, generation, chunk, days }) =>
       days.map(({ day, rows }) =>
         [table, literal(chunk.client), `DATE ${literal(day)}`, generation, literal(attemptId), rows, 'now()'].join(', '),
       ),
     )
-    await this.#turn.run(`INSERT INTO ${SLICES} VALUES ${values.map(value => `(${value})`).join(', ')}`)
+    return [
+      `DELETE FROM ${SLICES} s USING publishing p WHERE s.table_name = ${table} AND s.client_id = p.client_id ` +
+        'AND s.day BETWEEN p.first AND p.last',
+      `INSERT INTO ${SLICES} VALUES ${values.map(value => `(${value})`).join(', ')}`,
+    ]
   }
 
-  async #replaceRejects(): Promise<void> {
+  #replaceRejects(): string[] {
     const name = rejectsName(this.#table)
-    await this.#turn.run(
+    const rejecting = this.#members.filter(({ days }) => days.some(({ rejected }) => rejected > 0))
+    return [
       `DELETE FROM ${name} r USING slice s WHERE r.client_id = s.client_id AND r.day BETWEEN s.first AND s.last`,
-    )
-    for (const member of this.#members) {
-      const { attemptId, chunk, days, intent } = member
-      if (days.every(({ rejected }) => rejected === 0)) continue
-      await this.#turn.run(
-        `INSERT INTO ${name} BY NAME SELECT ${literal(chunk.client)} AS client_id, *, ${literal(attemptId)} AS attempt_id, ` +
-          `${intent === 'rejects'} AS held, now() AS rejected_at FROM ` +
-          this.#readCsv([this.#folder.rejects(attemptId)], REJECT_COLUMNS, [member]),
-      )
-    }
+      ...rejecting.map(
+        member =>
+          `INSERT INTO ${name} BY NAME SELECT ${literal(member.chunk.client)} AS client_id, *, ${literal(member.attemptId)} AS attempt_id, ` +
+          `${member.intent === 'rejects'} AS held, now() AS rejected_at FROM ` +
+          this.#readCsv([this.#folder.rejects(member.attemptId)], REJECT_COLUMNS, [member]),
+      ),
+    ]
   }
 
   #readCsv(files: readonly string[], types: Readonly<Record<string, string>>, members: readonly Member[]): string {

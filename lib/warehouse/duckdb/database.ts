@@ -1,20 +1,23 @@
-import { existsSync, readlinkSync, realpathSync } from 'node:fs'
-import { mkdir, open, rm, stat } from 'node:fs/promises'
+import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, readSync, realpathSync, rmSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DuckDBInstance } from '@duckdb/node-api'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { ConfigError, isDiskFull, TransientError } from '../../errors.ts'
 import type { WarehouseCall } from '../warehouse.ts'
 import { failure } from './failure.ts'
 
-/** Runs one statement and returns its rows, numbers of 64 bits and decimals as text. */
-export type Query = (sql: string) => Promise<Record<string, unknown>[]>
+/** Runs statements, up to the first that fails, and returns the rows of the last: numbers of 64 bits and decimals as text. */
+export type Query = (...statements: string[]) => Promise<Record<string, unknown>[]>
 
-/** An open database, for the time of one turn. */
+/**
+ * An open database, for the time of one turn. Statements that follow from nothing in between are run together: each answer waits until
+ * JavaScript, busy with pages, has time for it.
+ */
 export interface Turn {
   readonly query: Query
-  /** Runs one statement and returns how many rows it changed. */
-  readonly run: (sql: string) => Promise<number>
+  /** Runs statements, up to the first that fails, and returns how many rows the last one changed. */
+  readonly run: (...statements: string[]) => Promise<number>
 }
 
 /** How a database file is opened. */
@@ -72,26 +75,28 @@ export class Database {
   }
 
   async #take<T>(access: 'read' | 'write', use: (turn: Turn) => Promise<T>, call: WarehouseCall): Promise<T> {
-    const instance = await this.#open(access, call)
+    const { connection, close } = await this.#open(access, call)
+    const turn: Turn = {
+      query: async (...statements) => (await connection.runAndReadAll(statements.join(';\n'))).getRowObjectsJson(),
+      run: async (...statements) => (await connection.run(statements.join(';\n'))).rowsChanged,
+    }
     try {
       // Whoever spilled there was killed; nobody else has the file now.
-      if (access === 'write') await rm(this.#options.tempDirectory, { recursive: true, force: true })
-      return await withConnection(instance, async turn => {
-        const result = await use(turn)
-        // Closing would do it too, but on the thread of JavaScript. What is committed stays when it fails, for want of space: the next turn
-        // reads it from the log.
-        if (access === 'write') await turn.run(`CHECKPOINT ${CATALOG}`).catch(() => 0)
-        return result
-      })
+      if (access === 'write') rmSync(this.#options.tempDirectory, { recursive: true, force: true })
+      const result = await use(turn)
+      // Closing would do it too, but on the thread of JavaScript. What is committed stays when it fails, for want of space: the next turn
+      // reads it from the log.
+      if (access === 'write') await turn.run(`CHECKPOINT ${CATALOG}`).catch(() => 0)
+      return result
     } catch (error) {
       throw failure(this.#path, error)
     } finally {
-      instance.closeSync()
+      close()
     }
   }
 
-  async #open(access: 'read' | 'write', { signal, warn }: WarehouseCall): Promise<DuckDBInstance> {
-    await this.#mustBeDatabase()
+  async #open(access: 'read' | 'write', { signal, warn }: WarehouseCall): Promise<Attached> {
+    this.#mustBeDatabase()
     const { memoryLimit, threads, tempDirectory, patienceMs } = this.#options
     const deadline = Date.now() + patienceMs
     for (let wait = 0; ; wait++) {
@@ -125,16 +130,11 @@ export class Database {
   }
 
   /** DuckDB opens some other files too, and would write into them. */
-  async #mustBeDatabase(): Promise<void> {
+  #mustBeDatabase(): void {
     try {
-      await mkdir(dirname(this.#path), { recursive: true })
-      const file = await open(this.#path, 'r').catch((error: unknown) => {
-        if (isMissing(error)) return undefined
-        throw error
-      })
-      if (file === undefined) return
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(12), 0, 12, 0).finally(() => file.close())
-      if (bytesRead === 0 || buffer.toString('latin1', 8, 12) === MAGIC) return
+      mkdirSync(dirname(this.#path), { recursive: true })
+      const start = startOf(this.#path)
+      if (start.length === 0 || start.toString('latin1', 8) === MAGIC) return
     } catch (error) {
       throw unusable(this.#path, error)
     }
@@ -154,14 +154,23 @@ const GROWING = 'ROW_GROUP_SIZE 30720'
 /** The oldest format whose text compression is quick to write: DuckDB 1.3, of May 2025, reads it. */
 const NEW_FILE = "STORAGE_VERSION 'v1.3.0'"
 
-async function attach(path: string, access: 'read' | 'write', settings: Record<string, string>): Promise<DuckDBInstance> {
+/** The file, while it is held. */
+interface Attached {
+  readonly connection: DuckDBConnection
+  readonly close: () => void
+}
+
+async function attach(path: string, access: 'read' | 'write', settings: Record<string, string>): Promise<Attached> {
   const instance = await DuckDBInstance.create(':memory:', settings)
   try {
     const connection = await instance.connect()
     const options = access === 'read' ? 'READ_ONLY' : existsSync(path) ? GROWING : `${GROWING}, ${NEW_FILE}`
-    await connection.run(`ATTACH '${path.replaceAll("'", "''")}' AS ${CATALOG} (${options})`)
-    connection.closeSync()
-    return instance
+    await connection.run(`ATTACH '${path.replaceAll("'", "''")}' AS ${CATALOG} (${options}); USE ${CATALOG}`)
+    const close = (): void => {
+      connection.closeSync()
+      instance.closeSync()
+    }
+    return { connection, close }
   } catch (error) {
     instance.closeSync()
     throw error
@@ -191,6 +200,22 @@ function linkTarget(path: string): string | undefined {
   }
 }
 
+/** The first 12 bytes of a file, or what there is of them. */
+function startOf(path: string): Buffer {
+  const start = Buffer.alloc(12)
+  try {
+    const file = openSync(path, 'r')
+    try {
+      return start.subarray(0, readSync(file, start, 0, start.length, 0))
+    } finally {
+      closeSync(file)
+    }
+  } catch (error) {
+    if (isMissing(error)) return start.subarray(0, 0)
+    throw error
+  }
+}
+
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
@@ -205,19 +230,6 @@ async function unlessAborted(promise: Promise<unknown>, signal: AbortSignal): Pr
     await Promise.race([promise, aborted])
   } finally {
     signal.removeEventListener('abort', abort)
-  }
-}
-
-async function withConnection<T>(instance: DuckDBInstance, use: (turn: Turn) => Promise<T>): Promise<T> {
-  const connection = await instance.connect()
-  try {
-    await connection.run(`USE ${CATALOG}`)
-    return await use({
-      query: async sql => (await connection.runAndReadAll(sql)).getRowObjectsJson(),
-      run: async sql => (await connection.run(sql)).rowsChanged,
-    })
-  } finally {
-    connection.closeSync()
   }
 }
 

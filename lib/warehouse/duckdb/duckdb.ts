@@ -54,9 +54,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
         async ({ query, run }) => {
           // Looked for again under the write lock: another process may have created it in between.
           const statements = createStatements(table, await lookFor(query, table))
-          await run('BEGIN TRANSACTION')
-          for (const statement of statements) await run(statement)
-          await run('COMMIT')
+          await run('BEGIN TRANSACTION', ...statements, 'COMMIT')
         },
         call,
       )

@@ -30,9 +30,11 @@ export class Restated {
     const days = this.#members.flatMap(({ chunk, restated }) =>
       restated.map(day => `(${literal(chunk.client)}, DATE ${literal(day)})`),
     )
-    await this.#turn.run('CREATE OR REPLACE TEMP TABLE restated (client_id VARCHAR, day DATE)')
-    await this.#turn.run(`INSERT INTO restated VALUES ${days.join(', ')}`)
-    await this.#turn.run(`CREATE OR REPLACE TEMP TABLE restated_before AS ${this.#now}`)
+    await this.#turn.run(
+      'CREATE OR REPLACE TEMP TABLE restated (client_id VARCHAR, day DATE)',
+      `INSERT INTO restated VALUES ${days.join(', ')}`,
+      `CREATE OR REPLACE TEMP TABLE restated_before AS ${this.#now}`,
+    )
   }
 
   /** After it, by attempt. */
