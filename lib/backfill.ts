@@ -91,7 +91,6 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
   )
   host.observe({ type: 'started', run, progress: await ledger.progress(run.id) })
 
-  const sleep = host.sleep ?? (async (ms, signal) => void (await delay(ms, undefined, { signal })))
   const slots = new Slots(settings.concurrency)
   const dispatcher = createDispatcher()
   const context: RunContext = {

@@ -32,6 +32,31 @@ function give(buffer: Buffer): void {
   spareBytes += size
 }
 
+/** Bytes that a UTF-16 code unit takes as UTF-8, at most. */
+export const LONGEST_UNIT = 3
+
+/**
+ * Writes text into a buffer with room for it, as UTF-8, and returns where it ends. A character of ASCII may be named, by its code, that is written
+ * twice wherever it occurs. Byte by byte while that is quicker than a call into Node: most texts are short.
+ */
+export function writeText(buffer: Buffer, start: number, text: string, doubled = NOTHING): number {
+  let at = start
+  let index = 0
+  for (const short = text.length <= SHORT ? text.length : 0; index < short; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit > LAST_ASCII) break
+    if (unit === doubled) buffer[at++] = unit
+    buffer[at++] = unit
+  }
+  return index === text.length ? at : at + writeRest(buffer, at, text.slice(index), doubled)
+}
+
+function writeRest(buffer: Buffer, at: number, text: string, doubled: number): number {
+  const twice = doubled === NOTHING ? '' : String.fromCharCode(doubled)
+  const whole = twice !== '' && text.includes(twice) ? text.replaceAll(twice, twice + twice) : text
+  return buffer.write(whole, at, 'utf8')
+}
+
 /**
  * Bytes that are put together piece by piece, in buffers that are used again: for whatever lives longer than a moment and comes again and again.
  * Memory of its own for each would be collected long after it was needed, so that the peak followed the amount of data.
@@ -48,40 +73,23 @@ export class Bytes {
 
   /** Adds bytes at the end. */
   append(bytes: Uint8Array): void {
-    this.#reserve(bytes.length)
-    this.#buffer.set(bytes, this.length)
+    this.reserve(bytes.length).set(bytes, this.length)
     this.length += bytes.length
   }
 
-  /**
-   * Adds text at the end, as UTF-8; a character of ASCII may be named, by its code, that is written twice wherever it occurs. Byte by byte while
-   * that is quicker than a call into Node: most texts are short.
-   */
-  write(text: string, doubled = NOTHING): void {
-    // A UTF-16 code unit is three bytes at most.
-    this.#reserve(3 * text.length)
-    const buffer = this.#buffer
-    const short = text.length <= SHORT ? text.length : 0
-    let at = this.length
-    let index = 0
-    for (; index < short; index++) {
-      const unit = text.charCodeAt(index)
-      if (unit > LAST_ASCII) break
-      if (unit === doubled) buffer[at++] = unit
-      buffer[at++] = unit
-    }
-    this.length = at
-    if (index < text.length) this.#writeRest(text.slice(index), doubled)
+  /** Adds text at the end, as UTF-8. */
+  write(text: string): void {
+    const buffer = this.reserve(LONGEST_UNIT * text.length)
+    this.length = writeText(buffer, this.length, text)
   }
 
-  #writeRest(text: string, doubled: number): void {
-    const quote = doubled === NOTHING ? '' : String.fromCharCode(doubled)
-    const whole = quote !== '' && text.includes(quote) ? text.replaceAll(quote, quote + quote) : text
-    this.length += this.#buffer.write(whole, this.length, 'utf8')
+  /** Makes room for some more bytes; returns the buffer, to be written from `length` on, which then has to be set. */
+  reserve(more: number): Buffer {
+    if (this.#buffer.length - this.length < more) this.#enlarge(more)
+    return this.#buffer
   }
 
-  #reserve(more: number): void {
-    if (this.#buffer.length - this.length >= more) return
+  #enlarge(more: number): void {
     const larger = take(this.length + more)
     this.#buffer.copy(larger, 0, 0, this.length)
     give(this.#buffer)

@@ -1,3 +1,4 @@
+import { LONGEST_UNIT, writeText } from '../../bytes.ts'
 import type { EncodeRow } from '../../row.ts'
 import type { Column, ColumnType, Table } from '../../table.ts'
 import type { StagedReject } from '../warehouse.ts'
@@ -15,50 +16,53 @@ export const CSV_DIALECT =
   "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, " +
   "new_line = '\\n', strict_mode = true, hive_partitioning = false"
 
-/**
- * Compiles the row writer of a table. The generated code holds column names as JSON strings and nothing else of the table. What stands between
- * two values is written at once.
- */
+/** Compiles the row writer of a table. The generated code holds column names as JSON strings and nothing else of the table. */
 export function compileCsv(table: Table): EncodeRow {
-  const statements: string[] = []
-  let pending = ''
-  const flush = (): void => {
-    if (pending !== '') statements.push(`bytes.write(${JSON.stringify(pending)})`)
-    pending = ''
-  }
-  const keyEnds = (): void => {
-    flush()
-    statements.push('const key = bytes.length')
-  }
   const names = stagedColumns(table)
-  for (const [index, name] of names.entries()) {
-    if (index === table.key.length) keyEnds()
-    const { type, nullable } = table.columns[name] as Column
-    const value = `row[${JSON.stringify(name)}]`
-    if (index > 0) pending += ','
-    if (nullable) {
-      flush()
-      const text = QUOTED.has(type)
-        ? `{ bytes.write('"'); bytes.write(${value}, QUOTE); bytes.write('"') }`
-        : `bytes.write(\`\${${value}}\`)`
-      statements.push(`if (${value} !== null) ${text}`)
-    } else if (QUOTED.has(type)) {
-      pending += '"'
-      flush()
-      statements.push(`bytes.write(${value}, QUOTE)`)
-      pending = '"'
-    } else {
-      flush()
-      statements.push(`bytes.write(\`\${${value}}\`)`)
-    }
-  }
-  if (names.length === table.key.length) keyEnds()
-  pending += '\n'
-  flush()
-  const body = `"use strict"; return (row, bytes) => { ${statements.join('; ')}; return key }`
-  return new Function('QUOTE', body)('"'.charCodeAt(0))
+  const cells = names.map((name, index) => cell(table.columns[name] as Column, `c${index}`))
+  const body = [
+    '"use strict"; return (row, bytes) => {',
+    ...names.map((name, index) => `const c${index} = row[${JSON.stringify(name)}]`),
+    `const buffer = bytes.reserve(${4 * names.length} + LONGEST_UNIT * (${cells.map(({ length }) => length).join(' + ')}))`,
+    'let at = bytes.length',
+    ...cells.flatMap(({ write }, index) => [
+      ...(index === table.key.length ? ['const key = at'] : []),
+      ...(index === 0 ? [] : [byte(',')]),
+      write,
+    ]),
+    ...(names.length === table.key.length ? ['const key = at'] : []),
+    byte('\n'),
+    'bytes.length = at; return key }',
+  ].join('\n')
+  return new Function('writeText', 'LONGEST_UNIT', body)(writeText, LONGEST_UNIT)
 }
 
+/** The code that writes one value, and that says how many characters it has at most. */
+function cell({ type, nullable }: Column, value: string): { readonly write: string; readonly length: string } {
+  const isText = TEXTS.has(type)
+  const text = isText ? value : `\`\${${value}}\``
+  const quoted = QUOTED.has(type)
+  const write = `at = writeText(buffer, at, ${text}${quoted ? `, ${QUOTE}` : ''})`
+  const whole = quoted ? `${byte('"')}; ${write}; ${byte('"')}` : write
+  const length = isText ? `${value}.length` : String(LONGEST_NUMBER)
+  return nullable
+    ? { write: `if (${value} !== null) { ${whole} }`, length: `(${value} === null ? 0 : ${length})` }
+    : { write: whole, length }
+}
+
+function byte(character: string): string {
+  return `buffer[at++] = ${character.charCodeAt(0)}`
+}
+
+const QUOTE = '"'.charCodeAt(0)
+
+/** Characters of a number or a boolean, at most. */
+const LONGEST_NUMBER = 32
+
+/** Types whose values are text in a row. */
+const TEXTS: ReadonlySet<ColumnType> = new Set(['STRING', 'NUMERIC', 'DATE', 'TIMESTAMP', 'JSON'])
+
+/** Text always stands in quotes; that keeps it apart from NULL, and commas and line ends need no thought. */
 const QUOTED: ReadonlySet<ColumnType> = new Set(['STRING', 'JSON'])
 
 /** The columns of staged rejects, in order, with their DuckDB types. */
