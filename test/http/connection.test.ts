@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { getEventListeners, once } from 'node:events'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { createGzip } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { HttpOptions } from '../../lib/http/client.ts'
 import { type Scripted, type Server, SILENCE, serve } from '../servers/http.ts'
@@ -66,6 +68,18 @@ t.test('the deadline covers the whole answer: its beginning and its end', async 
     t.same(client.statuses, [status, status], name)
     await server.deserted()
   }
+})
+
+t.test('a body that pauses for too long is given up before its deadline', async t => {
+  const { server, client } = await setup(
+    t,
+    (_received, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).write('[1,')
+    },
+    { idleMs: 100, attempts: 1 },
+  )
+  t.match(await client.failure(server.url), { code: 'API_UNREACHABLE', message: /: not a byte for 0.1 s$/ })
+  await server.deserted()
 })
 
 t.test('a deadline that has passed once leaves the next try its own', async t => {
@@ -144,6 +158,37 @@ t.test('an abort ends a request at every stage, with its own reason, and closes 
       t.same(client.waits, [])
     }
   }
+})
+
+t.test('an abort does not wait for a connection that is being made', async t => {
+  const { url, connected } = await silentServer(t)
+  const client = openClient()
+  t.teardown(() => client.destroy())
+  const failure = client.failure(url)
+  await connected
+  const reason = new Error('enough')
+  client.abort.abort(reason)
+  t.equal(await failure, reason)
+  t.notOk((await connected).closed, 'the connection was still being made')
+})
+
+t.test('an abort ends a body that is being decoded', async t => {
+  const encoder = createGzip()
+  const { server, client } = await setup(t, (_received, response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
+    encoder.pipe(response)
+    const write = (): void => void (response.destroyed || encoder.write(randomBytes(65_536), write))
+    write()
+  })
+  t.teardown(() => encoder.destroy())
+  const blocks = client.http.stream(server.url)
+  t.ok((await blocks.next()).value?.length, 'it is being decoded')
+  const reason = new Error('enough')
+  client.abort.abort(reason)
+  await t.rejects(async () => {
+    for await (const _ of blocks);
+  }, reason)
+  await server.deserted()
 })
 
 t.test('an abort ends many requests at once', async t => {
