@@ -20,6 +20,8 @@ const COMPARABLE = 15
 
 /** A function that says the sign of `value - bound`, exact, for decimals as text. */
 export function comparedWith(bound: string): (value: string) => number {
+  // The usual bound; a decimal as it is written here says its sign in its first character.
+  if (bound === '0') return value => (value.charCodeAt(0) === MINUS ? -1 : value === '0' ? 0 : 1)
   const approximate = bound.length <= COMPARABLE ? Number(bound) : Number.NaN
   return value =>
     value.length <= COMPARABLE && !Number.isNaN(approximate) ? Number(value) - approximate : compareDecimals(value, bound)
@@ -48,6 +50,10 @@ export function addDecimals(a: string, b: string): string {
 }
 
 const SAFE = 2 ** 52
+const BILLION = 1e9
+const MINUS = '-'.charCodeAt(0)
+const POINT = '.'.charCodeAt(0)
+const ZERO = '0'.charCodeAt(0)
 /** Below this many characters the parts of a decimal are exact as doubles. */
 const SHORT = 15
 
@@ -67,16 +73,15 @@ export class DecimalSum {
       this.#exact += billionths(value)
       return
     }
-    const point = value.indexOf('.')
-    if (point < 0) {
-      this.#addWhole(Number(value))
-      return
-    }
-    const decimals = value.length - point - 1
-    // Both parts carry the sign; "-0.5" has it on the fraction alone.
-    const fraction = Number(value.slice(point + 1)) * 10 ** (SCALE - decimals)
-    this.#addWhole(Number(value.slice(0, point)))
-    this.#fraction += value.charCodeAt(0) === 45 ? -fraction : fraction
+    // Digit by digit: quicker than cutting the text in two and reading both.
+    const negative = value.charCodeAt(0) === MINUS
+    let whole = 0
+    let at = negative ? 1 : 0
+    for (; at < value.length && value.charCodeAt(at) !== POINT; at++) whole = whole * 10 + value.charCodeAt(at) - ZERO
+    let fraction = 0
+    for (let unit = BILLION / 10; ++at < value.length; unit /= 10) fraction += (value.charCodeAt(at) - ZERO) * unit
+    this.#addWhole(negative ? -whole : whole)
+    this.#fraction += negative ? -fraction : fraction
     if (this.#fraction > SAFE || this.#fraction < -SAFE) this.#settle()
   }
 
