@@ -18,8 +18,6 @@ export {
 export type { Observer, RunEvent } from './events.ts'
 export type { Authorization, Authorize, Http, JsonAnswer, JsonRequest } from './http/client.ts'
 export { clientCredentials, type OAuth, refreshToken, serviceAccount } from './http/oauth.ts'
-export type { LimitState } from './http/pace.ts'
-export type { AnswerHeaders, ApiAnswer, ApiPolicy, Classify, ReadLimits, ReadWait, Verdict } from './http/policy.ts'
 export type { Ledger } from './ledger/ledger.ts'
 export { type SqliteOptions, sqlite } from './ledger/sqlite.ts'
 export { createLog, type Log, type LogLevel } from './log.ts'

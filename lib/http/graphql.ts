@@ -1,6 +1,6 @@
 import { at } from './json.ts'
-import type { ApiAnswer, ApiPolicy, ReadWait, Verdict } from './policy.ts'
-import { retryAfter } from './signals.ts'
+import type { ApiPolicy, Verdict } from './policy.ts'
+import { costLeft, costWait, retryAfter } from './signals.ts'
 
 /** What the codes of errors mean; any other is a mistake in the query. */
 const VERDICTS: Readonly<Record<string, Verdict>> = {
@@ -26,22 +26,6 @@ export const graphqlAnswers: ApiPolicy = {
     if (verdicts.includes('refused')) return status >= 500 ? 'retry' : 'refused'
     return verdicts.find(verdict => verdict === 'unauthorized' || verdict === 'retry') ?? 'throttled'
   },
-  waits: [retryAfter, costWait()],
-}
-
-/**
- * Until a bucket of cost points holds as many as the query asks for: `extensions.cost` with `requestedQueryCost` and `throttleStatus`, as Shopify sends
- * it with every answer (https://shopify.dev/docs/api/usage/limits#graphql-admin-api-rate-limits).
- */
-function costWait(): ReadWait {
-  return ({ body }: ApiAnswer) => {
-    const cost = at(body, 'extensions.cost')
-    const [asked, left, perSecond] = [
-      'requestedQueryCost',
-      'throttleStatus.currentlyAvailable',
-      'throttleStatus.restoreRate',
-    ].map(path => at(cost, path))
-    if (typeof asked !== 'number' || typeof left !== 'number' || typeof perSecond !== 'number' || perSecond <= 0) return undefined
-    return Math.ceil(((asked - left) / perSecond) * 1_000)
-  }
+  waits: [retryAfter, costWait('extensions.cost')],
+  left: [costLeft('extensions.cost')],
 }

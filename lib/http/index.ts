@@ -17,5 +17,21 @@ export {
 } from './paginate.ts'
 export type { AnswerHeaders, ApiAnswer, ApiPolicy, Classify, ReadLimits, ReadWait, Verdict } from './policy.ts'
 export type { Headers, Question } from './question.ts'
+export {
+  costLeft,
+  costWait,
+  fixedWait,
+  type LeftHeaders,
+  leftHeaders,
+  quotaLeft,
+  resetHeader,
+  retryAfter,
+  type TimeUnit,
+  type UsedHeader,
+  usedHeader,
+  usedWait,
+  waitField,
+  waitHeader,
+} from './signals.ts'
 export { type Format, jsonArray, jsonLines, type StreamedList, streamed } from './streamed.ts'
 export { type PagedList, type Records, type TokenExpired, type Wall, walk } from './walk.ts'
