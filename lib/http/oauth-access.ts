@@ -29,8 +29,8 @@ const LEASE_MS = 2 * TOKEN_DEADLINE_MS + 30_000
  */
 const QUIET_MS = 2 * TOKEN_DEADLINE_MS
 
-/** A token younger than this is not renewed because an API does not accept it: another one would fare no better. */
-const YOUNG_MS = 60_000
+/** How often a token is renewed because the API does not accept it: when the new one fares no better, none will. */
+const UNACCEPTED_MS = 300_000
 
 /** A wait for the token server that is slept; a longer one is told. */
 const LONGEST_WAIT_MS = 60_000
@@ -61,6 +61,8 @@ export class Access {
   readonly #unstored = new Map<string, Unstored>()
   readonly #failures = new Map<string, number>()
   readonly #refusedClients = new Map<string, { readonly error: HeadraceError; readonly until: number }>()
+  /** When a grant was last renewed because the API did not accept its token. */
+  readonly #unaccepted = new Map<string, number>()
   /** Which generation headers were made of. */
   readonly #given = new WeakMap<Authorization, number>()
   readonly #closing = new AbortController()
@@ -146,14 +148,15 @@ export class Access {
       if (grant?.refusal != null) throw grantRefused(name, grant.refusal)
       const held = grant?.tokens == null ? undefined : open(seal, name, grant.generation, grant.tokens)
       if (held === undefined && auth.flow === 'refresh token') throw missing(name)
-      const young = held?.generation === refused && held !== undefined && now() < held.obtainedAt + YOUNG_MS
+      const unaccepted = held !== undefined && held.generation === refused
+      const stands = unaccepted && now() < (this.#unaccepted.get(name) ?? 0) + UNACCEPTED_MS
       // What was just obtained is used even if it ends at once: to ask again would give the same.
-      if (held !== undefined && (renewed || young || (held.generation !== refused && now() < held.renewAt))) {
+      if (held !== undefined && (renewed || stands || (!unaccepted && now() < held.renewAt))) {
         this.#held.set(name, held)
         return held
       }
       // Another process may be at it, or the server may not be there: as long as the token lives nobody has to wait for either.
-      const spare = held !== undefined && held.generation !== refused && usable(held, now()) ? held : undefined
+      const spare = held !== undefined && !unaccepted && usable(held, now()) ? held : undefined
       const waitMs = (grant?.notBefore ?? 0) - now()
       if (waitMs > 0) {
         if (spare !== undefined) return spare
@@ -163,6 +166,7 @@ export class Access {
       }
       const claim = await ledger.claimGrant(name, grant?.generation ?? 0, LEASE_MS)
       if (claim.outcome === 'claimed') {
+        if (unaccepted) this.#unaccepted.set(name, now())
         renewed = await this.#ask(auth, name, grant, held, claim)
       } else if (claim.outcome === 'taken') {
         if (spare !== undefined) return spare
