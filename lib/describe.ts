@@ -8,6 +8,7 @@ export function describePipeline({ name, description, source, table, map, chunk,
     `\`${column}\``,
     declared.nullable ? `${declared.type}, nullable` : declared.type,
     describe(map[column] as AnyExpr),
+    whenAbsent(map[column] as AnyExpr),
     demands(declared),
     declared.description ?? '',
   ])
@@ -18,7 +19,7 @@ export function describePipeline({ name, description, source, table, map, chunk,
     `Reads \`${source.name}\`, ${chunk.days === 1 ? 'one day' : `up to ${chunk.days} days`} at a time, and publishes into \`${table.name}\`` +
       `${table.description === undefined ? '' : ` (${table.description})`}.`,
     '',
-    ...markdownTable(['column', 'type', 'comes from', 'must be', 'meaning'], rows),
+    ...markdownTable(['column', 'type', 'comes from', 'when absent', 'must be', 'meaning'], rows),
     '',
     `- Replaced as a whole: the rows of one \`client_id\` for the days of \`${table.partitionBy}\` that were read.`,
     table.key.length === 0
@@ -47,6 +48,12 @@ const DRIFT = {
   hold: 'held for a person',
   fail: 'tried again, then failed',
 } as const
+
+/** What becomes of a row whose record lacks the field that a column reads. */
+function whenAbsent({ operation, path, nullable }: AnyExpr): string {
+  if (path === undefined && operation !== 'custom') return ''
+  return nullable ? 'null' : 'rejected'
+}
 
 function demands({ constraints: { minimum, maximum, enum: values, maxLength, pattern } }: Column): string {
   return [

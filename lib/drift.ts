@@ -173,6 +173,15 @@ function united<T>(sets: ReadonlyMap<string, ReadonlySet<T>>, more: readonly (re
   return union
 }
 
+/** Drifts that are named in one message; others are only counted. */
+const MOST_TOLD = 10
+
+/** Drifts as one sentence. */
+export function driftsText(drifts: readonly Drift[]): string {
+  const more = drifts.length > MOST_TOLD ? `; and ${drifts.length - MOST_TOLD} more` : ''
+  return drifts.slice(0, MOST_TOLD).map(driftText).join('; ') + more
+}
+
 /** A drift as one clause. */
 export function driftText({ change, path, value, count, records, before }: Drift): string {
   const share = `${count} of ${records} records`

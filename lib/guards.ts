@@ -1,5 +1,5 @@
 import { type Chunk, chunkText, dayCount } from './chunk.ts'
-import { type Drift, driftText } from './drift.ts'
+import { type Drift, driftsText } from './drift.ts'
 import { DataError, TransientError } from './errors.ts'
 import type { PublishedDay } from './ledger/ledger.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -41,7 +41,7 @@ export function guard(
   // A field that no column reads makes no row wrong.
   const drifts = force || checks.drift === 'warn' ? [] : chunkDrifts.filter(({ change }) => change !== 'added')
   if (drifts.length > 0) {
-    const message = `${name}: ${drifts.map(driftText).join('; ')}`
+    const message = `${name}: ${driftsText(drifts)}`
     const accept = 'Correct the mapping or the table; if the API is right, run the chunk again with --force: then it is known.'
     if (checks.drift === 'hold') throw new DataError('SCHEMA_DRIFTED', { message, hint: `${safe} ${accept}` })
     throw new TransientError('SCHEMA_UNSETTLED', { message, hint: `${safe} It is tried again. ${accept}` })

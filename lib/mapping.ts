@@ -138,20 +138,19 @@ export function custom<R, const T extends ColumnType>(
 
 /** One sentence on where a column's value comes from, for `headrace describe` and the docs. */
 export function describe(expr: Expr<string, ColumnType, boolean, never>): string {
-  const { operation, path, unit, value, why, nullable } = expr
-  const end = nullable ? '; null when absent' : ''
+  const { operation, path, unit, value, why } = expr
   switch (operation) {
     case 'client':
-      return path === undefined ? 'the client of the chunk' : `\`${path}\`, must be the client of the chunk${end}`
+      return path === undefined ? 'the client of the chunk' : `\`${path}\`, must be the client of the chunk`
     case 'constant':
       return `always ${JSON.stringify(value)}`
     case 'custom':
-      return `custom: ${why}${end}`
+      return `custom: ${why}`
     case 'micros':
-      return `\`${path}\` / 1,000,000, exact${end}`
+      return `\`${path}\` / 1,000,000, exact`
     case 'timestamp':
-      return unit === undefined ? `\`${path}\` as an instant${end}` : `\`${path}\`, ${unit} since 1970, as an instant${end}`
+      return unit === undefined ? `\`${path}\` as an instant` : `\`${path}\`, ${unit} since 1970, as an instant`
     default:
-      return `\`${path}\` as ${operation}${end}`
+      return `\`${path}\` as ${operation}`
   }
 }

@@ -1,6 +1,6 @@
 import { chunkText, windowText } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
-import { CHANGES, type Change, type Drift, driftText } from './drift.ts'
+import { CHANGES, type Change, type Drift, driftsText } from './drift.ts'
 import type { HeadraceError, WarningName } from './errors.ts'
 import type { Observer } from './events.ts'
 import type { AttemptSummary, Claim, Restatement, Settlement } from './ledger/ledger.ts'
@@ -13,9 +13,6 @@ export interface ReportContext {
   readonly metrics: Metrics
   readonly observe: Observer
 }
-
-/** Drifts of a kind that one warning names. */
-const MOST_TOLD = 10
 
 /** Tells the log, the metrics and whoever watches what becomes of one attempt. */
 export class Report {
@@ -77,8 +74,7 @@ export class Report {
       const found = drifts.filter(drift => drift.change === change)
       if (found.length === 0) continue
       this.#context.metrics.schemaChanges.inc({ ...labels, change }, found.length)
-      const more = found.length > MOST_TOLD ? `; and ${found.length - MOST_TOLD} more` : ''
-      this.warn(warning, `${chunkText(this.#claim.chunk)}: ${found.slice(0, MOST_TOLD).map(driftText).join('; ')}${more}`)
+      this.warn(warning, `${chunkText(this.#claim.chunk)}: ${driftsText(found)}`)
     }
   }
 

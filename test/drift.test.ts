@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Drift, driftsOf, driftText, type KnownShape, learn } from '../lib/drift.ts'
+import { type Drift, driftsOf, driftsText, driftText, type KnownShape, learn } from '../lib/drift.ts'
 import { client, day, json, optional, text } from '../lib/mapping.ts'
 import type { AnyExpr } from '../lib/pipeline.ts'
 import { MOST_FIELDS, Shape } from '../lib/shape.ts'
@@ -177,6 +177,14 @@ t.test('undeclared values are told once each, cut when they are long, and to a l
   let more = 0
   for (let turn = 0; turn < 10; turn++) more += values(...Array.from({ length: 15 }, (_, index) => `${turn} ${index}`)).length
   t.ok(more < 60, `${more} values`)
+})
+
+t.test('many drifts are told of by the first ten and by their number', async t => {
+  const reader = new Reader([])
+  reader.read([{}])
+  const drifts = reader.read([Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`n${index}`, 1]))])
+  t.match(driftsText(drifts), /^n0 is in .*; n7 is in [^;]*; no column reads it; and 2 more$/)
+  t.notMatch(driftsText(drifts.slice(0, 10)), 'more')
 })
 
 t.test('a field that bears a name of JavaScript is a field like any other', async t => {

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
+import { daysOf, type Window } from '../lib/chunk.ts'
 import { defineConnector, definePipeline, type Pipeline, type PipelineOptions, type RunEvent } from '../lib/index.ts'
 import type { DriftRecord } from '../lib/ledger/ledger.ts'
 import { client, day, integer, optional, text } from '../lib/mapping.ts'
@@ -57,14 +58,21 @@ class World {
   declare(checks: PipelineOptions<Record, typeof table.columns>['checks']): Pipeline {
     const source = defineConnector<Record>({
       name: 'shop',
-      pages: ({ client, window }) => this.#pages(client, window.from),
+      pages: ({ client, window }) => this.#pages(client, window),
     })
-    this.pipeline = definePipeline({ name: 'orders', source, table, map, checks: { rejects: { atMost: 1 }, ...checks } })
+    this.pipeline = definePipeline({
+      name: 'orders',
+      source,
+      table,
+      map,
+      chunk: { days: 2 },
+      checks: { rejects: { atMost: 1 }, ...checks },
+    })
     return this.pipeline
   }
 
-  async *#pages(client: string, date: string): AsyncGenerator<readonly Record[]> {
-    const all = this.api(client, date)
+  async *#pages(client: string, window: Window): AsyncGenerator<readonly Record[]> {
+    const all = daysOf(window).flatMap(date => this.api(client, date))
     yield all.slice(0, 7)
     yield all.slice(7)
   }
@@ -294,6 +302,23 @@ t.test('a chunk that is read again neither repeats its drifts in the ledger nor 
   t.equal((await world.drifts()).length, 1)
   await world.read('2026-01-04')
   t.equal((await world.drifts()).length, 1, 'published and known, it is still told')
+})
+
+t.test('a chunk that is read twice, because a day became empty, is judged by one reading', async t => {
+  const world = new World(t)
+  const both = { to: '2026-01-02' }
+  t.equal(await world.read('2026-01-01', both), '0 1 published')
+  let reads = 0
+  world.api = (_, date) => {
+    reads++
+    return date === '2026-01-01' ? orders(date, order => ({ ...order, amount: '5' })) : []
+  }
+  t.equal(await world.read('2026-01-01', both), '0 1 published')
+  t.equal(reads, 4)
+  t.same(
+    world.warnings.filter(warning => warning.startsWith('FIELD')),
+    ['FIELD_TYPE_CHANGED orders/a/2026-01-01..2026-01-02: amount is of type string in 20 of 20 records, before number'],
+  )
 })
 
 t.test('an attempt that dies before it is settled has taught nothing', async t => {
