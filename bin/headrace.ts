@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { Option } from 'commander'
 import { check } from './commands/check.ts'
 import { backfillCommand, chunkOptions } from './commands/define.ts'
 import { describe } from './commands/describe.ts'
@@ -15,6 +16,10 @@ const program = createProgram('headrace', 'Pulls paginated API records for many 
 common(program.command('check'))
   .description('load the configuration, open the ledger, and compare every table with its declaration')
   .option('--apply', 'add declared nullable columns that are missing, and let columns be null that are declared so; nothing else')
+  .addOption(
+    new Option('--live', 'try everything headrace relies on, on throw-away tables of the real BigQuery').conflicts('apply'),
+  )
+  .option('--dataset <name>', 'the dataset for the tables of --live; one that nobody uses')
   .action(check)
 chunkOptions(program.command('plan'))
   .description('the chunks that are due, why, and what they will take; reads nothing')

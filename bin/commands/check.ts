@@ -4,15 +4,26 @@ import type { Table } from '../../lib/table.ts'
 import type { Warehouse } from '../../lib/warehouse/warehouse.ts'
 import { columns, explain, output, plural } from '../output.ts'
 import { patientCall, withConfig } from './context.ts'
+import { live } from './live.ts'
 import type { CommonOptions } from './options.ts'
 
 /** What `headrace check` takes. */
 export interface CheckOptions extends CommonOptions {
   readonly apply?: boolean
+  readonly live?: boolean
+  readonly dataset?: string
 }
 
 /** `headrace check`: the configuration, the clients, the ledger and every table; changes none unless told to widen them. */
-export async function check({ config: file, json, apply = false }: CheckOptions): Promise<void> {
+export async function check(options: CheckOptions): Promise<void> {
+  const { config: file, json, apply = false } = options
+  if (options.live) {
+    await live(options.dataset, options)
+    return
+  }
+  if (options.dataset !== undefined) {
+    throw new ConfigError('USAGE', { message: '--dataset is for --live', hint: 'Nothing was read or written.' })
+  }
   await withConfig(file, async config => {
     const clients = await resolveClients(config, undefined, patientCall.signal)
     const tables = []

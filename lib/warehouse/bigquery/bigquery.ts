@@ -7,18 +7,32 @@ import { failure } from './failure.ts'
 import { InsertArea } from './insert-all.ts'
 import { compileJson } from './json.ts'
 import { namesOf } from './names.ts'
-import { type BigQueryOptions, settingsOf } from './options.ts'
+import { type BigQueryOptions, type Settings, settingsOf } from './options.ts'
 import { prepareTable, widenTable } from './prepare.ts'
 import { clientsOf, recount, rejectsOf } from './reads.ts'
 import { besides, declaredTable } from './schema.ts'
 import { LoadArea, type StagingArea } from './staging.ts'
 
+/** The warehouse, and what it was opened with. */
+export interface BigQueryWarehouse extends Warehouse {
+  readonly settings: Settings
+}
+
 /**
  * The warehouse on Google's BigQuery. What is staged is loaded into tables of its own, for nothing; whatever is staged of one table is published
  * together, by one script that is one transaction. See `docs/bigquery.md`.
  */
-export function bigquery(options: BigQueryOptions = {}): Warehouse {
-  const settings = settingsOf(options, process.env)
+export function bigquery(options: BigQueryOptions = {}): BigQueryWarehouse {
+  return connect(settingsOf(options, process.env))
+}
+
+/** Whether a warehouse is one on BigQuery. */
+export function isBigQuery(warehouse: Warehouse): warehouse is BigQueryWarehouse {
+  return warehouse.name === 'bigquery' && 'settings' in warehouse
+}
+
+/** The same with every setting given. */
+export function connect(settings: Settings): BigQueryWarehouse {
   const client = new Client(settings)
   const area: StagingArea = settings.staging === 'load' ? new LoadArea(client) : new InsertArea(client)
 
@@ -48,6 +62,7 @@ export function bigquery(options: BigQueryOptions = {}): Warehouse {
 
   return {
     name: 'bigquery',
+    settings,
     encoder: compileJson,
     prepare: (table, { create }, call) => prepare(table, create, call),
     widen,
