@@ -1,6 +1,7 @@
 import type { Connector } from '../../lib/connector.ts'
 import { graphqlAnswers } from '../../lib/http/graphql.ts'
 import { at, type JsonObject } from '../../lib/http/json.ts'
+import type { OAuth } from '../../lib/http/oauth.ts'
 import { cursor } from '../../lib/http/paginate.ts'
 import type { ApiPolicy } from '../../lib/http/policy.ts'
 import { type Address, addressOf, fillJson, valuesOf } from '../../lib/http/template.ts'
@@ -23,11 +24,13 @@ export interface GraphqlOptions extends Pick<PagedList, 'headers' | 'wall' | 'ma
   readonly total?: string
   /** What errors mean, and where the API says how long to wait. Default `graphqlAnswers`. */
   readonly api?: ApiPolicy
+  /** How the API is told who asks, where tokens have to be obtained; fixed credentials go into `headers`. */
+  readonly auth?: OAuth
 }
 
 /** A connector for a connection of a GraphQL API. `R` is the type of one node. */
 export function graphql<R extends object>(options: GraphqlOptions): Connector<R> {
-  const { name, url, query, variables = {}, connection, after = 'after', total, api = graphqlAnswers, ...list } = options
+  const { name, url, query, variables = {}, connection, after = 'after', total, api = graphqlAnswers, auth, ...list } = options
   const path = `data.${connection}`
   const pages = cursor({
     param: `variables.${after}`,
@@ -38,6 +41,7 @@ export function graphql<R extends object>(options: GraphqlOptions): Connector<R>
   return {
     name,
     api,
+    ...(auth === undefined ? {} : { auth }),
     pages: request => {
       const values = valuesOf(request)
       return walk<R>(request, {

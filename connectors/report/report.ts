@@ -1,6 +1,7 @@
 import type { Connector, Page, PageRequest } from '../../lib/connector.ts'
 import { ConfigError } from '../../lib/errors.ts'
 import { at } from '../../lib/http/json.ts'
+import type { OAuth } from '../../lib/http/oauth.ts'
 import type { ApiPolicy } from '../../lib/http/policy.ts'
 import type { Headers } from '../../lib/http/question.ts'
 import { safeUrl } from '../../lib/http/redact.ts'
@@ -17,6 +18,8 @@ export interface ReportOptions extends Job {
   readonly download: PagedReport | ReportFile
   /** What is particular to the answers of the API: what its errors mean, and where it says how long to wait. */
   readonly api?: ApiPolicy
+  /** How the API is told who asks, where tokens have to be obtained; fixed credentials go into `headers`. */
+  readonly auth?: OAuth
 }
 
 /** A report that is read in pages. */
@@ -36,10 +39,11 @@ export interface ReportFile {
 
 /** A connector for reports that are made when they are asked for. `R` is the type of one record. */
 export function report<R extends object>(options: ReportOptions): Connector<R> {
-  const { name, api } = options
+  const { name, api, auth } = options
   return {
     name,
     ...(api === undefined ? {} : { api }),
+    ...(auth === undefined ? {} : { auth }),
     pages: request => read<R>(options, request),
   }
 }

@@ -137,9 +137,9 @@ export class Trail {
     return count
   }
 
-  /** No page of more than one record comes twice. */
+  /** No page comes twice, but for empty ones. */
   #notSeen(records: readonly unknown[]): void {
-    if (records.length < 2) return
+    if (records.length === 0) return
     const sample = sampleOf(records)
     const before = this.#samples.get(sample)
     if (before === undefined) {

@@ -67,11 +67,11 @@ t.test('a page that was sent before is an error, however long ago', async t => {
 })
 
 t.test('pages that begin and end alike are two pages', async t => {
-  const script = [[1, 2, 9], [1, 3, 9], [1, 9, 2], [7], [7], [], []].map((ids, index, all): Scripted => {
+  const script = [[1, 2, 9], [1, 3, 9], [1, 9, 2], [7], [8], [], []].map((ids, index, all): Scripted => {
     return { body: { data: ids.map(id => ({ id })), ...(index < all.length - 1 ? { next: index + 1 } : {}) } }
   })
   const { read } = await setup(t, script, { pages: byToken })
-  t.same(await read(), { pages: [[1, 2, 9], [1, 3, 9], [1, 9, 2], [7], [7], [], []], error: undefined })
+  t.same(await read(), { pages: [[1, 2, 9], [1, 3, 9], [1, 9, 2], [7], [8], [], []], error: undefined })
 })
 
 t.test('a walk that never ends is stopped', async t => {
