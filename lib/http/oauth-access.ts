@@ -79,9 +79,10 @@ export class Access {
 
   /** Gives the headers that authorize requests for the data of a client. */
   authorize(auth: OAuth, client: string): Authorize {
-    return async ({ refused, signal }) => {
+    // Whoever gives up leaves the renewal to itself: others wait for it as well, and to break it off loses tokens.
+    return async ({ refused }) => {
       const generation = refused === undefined ? undefined : this.#given.get(refused)
-      const held = await unlessAborted(this.#current(auth, grantName(auth, client), generation), signal)
+      const held = await this.#current(auth, grantName(auth, client), generation)
       const headers = auth.headers?.(held.accessToken) ?? { authorization: `Bearer ${held.accessToken}` }
       const given = { ...headers }
       this.#given.set(given, held.generation)
@@ -281,17 +282,4 @@ export class Access {
 
 function lostAt(at: number): string {
   return `an earlier answer was lost at ${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC, and the new refresh token with it`
-}
-
-/** Leaves a renewal to itself when the request that waits for it is given up: others wait for it as well. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }

@@ -75,6 +75,8 @@ export interface Opened {
   headers(refused?: Authorization): Promise<Authorization>
   /** What became of each request for tokens. */
   readonly outcomes: readonly string[]
+  /** Resolves when that many renewals are over. */
+  renewals(count: number): Promise<void>
 }
 
 /** Opens the access of a process to a provider; with `path`, to the ledger of another. */
@@ -94,6 +96,8 @@ export function openAccess(
   const ledger = more.wrap?.(plain) ?? plain
   const dispatcher = createTokenDispatcher()
   const outcomes: string[] = []
+  let over = 0
+  const waiting: (() => void)[] = []
   const access = new Access({
     ledger,
     grantKey: more.key ?? KEY,
@@ -101,14 +105,26 @@ export function openAccess(
     now: () => time.now,
     sleep: time.sleep,
     onTokenRequest: outcome => outcomes.push(outcome),
-    onRenewal: () => undefined,
+    onRenewal: () => {
+      over++
+      for (const told of waiting.splice(0)) told()
+    },
   })
   t.teardown(async () => {
     await dispatcher.destroy()
     await plain.close()
   })
   const { signal } = new AbortController()
-  return { ledger, path, access, outcomes, headers: refused => access.authorize(auth, 'acme')({ refused, signal }) }
+  return {
+    ledger,
+    path,
+    access,
+    outcomes,
+    headers: refused => access.authorize(auth, 'acme')({ refused, signal }),
+    renewals: async count => {
+      while (over < count) await new Promise<void>(resolve => waiting.push(resolve))
+    },
+  }
 }
 
 /** The error of work that must fail. */

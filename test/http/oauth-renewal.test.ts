@@ -4,6 +4,7 @@ import { imported } from '../../lib/http/oauth-tokens.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import { RESET, type Scripted, type Server, serve } from '../servers/http.ts'
 import { failure, type Opened, openAccess, provider, VirtualTime } from './oauth-kit.ts'
+import { openClient } from './setup.ts'
 
 const GRANT = 'books/acme'
 const HOUR = 3_600_000
@@ -281,13 +282,13 @@ t.test('within its grace the token before is tried once when the newest is not a
 })
 
 t.test('while the access token lives, a token server that is down stops nobody', async t => {
-  const { headers, server, time, outcomes } = await opened(t, [tokens(1), oauthError('down', 503)])
+  const { headers, time, renewals } = await opened(t, [tokens(1), oauthError('down', 503)])
   await headers()
   time.advance(HOUR - 200_000)
   t.strictSame(await headers(), { authorization: 'Bearer access-1' })
-  await server.arrived(2)
-  while (outcomes.length < 2) await new Promise(resolve => setImmediate(resolve))
+  await renewals(2)
   t.strictSame(await headers(), { authorization: 'Bearer access-1' })
+  await renewals(3)
   time.advance(200_000)
   t.match(await failure(headers()), { code: 'TOKEN_UNAVAILABLE' })
 })
@@ -315,9 +316,10 @@ t.test('a stale copy heals: what another process stored is used, without a reque
   t.equal(server.received.length, 2)
 })
 
-t.test('a refusal that a sibling has overtaken is none', async t => {
+t.test('a refusal that a sibling has overtaken is none, and no older token is tried', async t => {
   const sibling = Promise.withResolvers<Opened>()
-  const { headers, server, time, auth, path } = await opened(t, [
+  const script: readonly Scripted[] = [
+    tokens(1),
     (_received, response) => {
       // This process asks with the old token; meanwhile somebody consents anew.
       void sibling.promise.then(async other => {
@@ -327,12 +329,15 @@ t.test('a refusal that a sibling has overtaken is none', async t => {
       return undefined
     },
     tokens(2),
-  ])
+  ]
+  const { headers, server, time, auth, path } = await opened(t, script, { rotation: { graceSeconds: 7_200 } })
+  await headers()
+  time.advance(HOUR)
   const asked = headers()
-  await server.arrived(1)
+  await server.arrived(2)
   sibling.resolve(openAccess(t, auth, time, { path, owner: 'other' }))
   t.strictSame(await asked, { authorization: 'Bearer access-2' })
-  t.strictSame(sent(server), ['refresh-0', 'refresh-new'])
+  t.strictSame(sent(server), ['refresh-0', 'refresh-1', 'refresh-new'])
 })
 
 t.test('a token that ends at once is used all the same', async t => {
@@ -370,11 +375,12 @@ t.test('a request that is given up leaves the renewal to the others', async t =>
     response.writeHead(200, { 'content-type': 'application/json' })
     return undefined
   })
-  const stop = new AbortController()
-  const given = failure(access.authorize(auth, 'acme')({ refused: undefined, signal: stop.signal }))
+  const { http, abort, destroy } = openClient()
+  t.teardown(destroy)
+  const given = failure(http.json(server.url, { authorize: access.authorize(auth, 'acme') }))
   const other = headers()
   await server.arrived(1)
-  stop.abort(new Error('given up'))
+  abort.abort(new Error('given up'))
   t.match(await given, { message: 'given up' })
   answer.resolve(undefined)
   t.strictSame(await other, { authorization: 'Bearer access-1' })
@@ -382,7 +388,7 @@ t.test('a request that is given up leaves the renewal to the others', async t =>
 
 t.test('the end of the process waits for the answer, which is stored', async t => {
   const answer = Promise.withResolvers<undefined>()
-  const { headers, server, access, ledger } = await opened(t, (_received, response) => {
+  const { headers, server, access, ledger, time } = await opened(t, (_received, response) => {
     void answer.promise.then(() => response.end(JSON.stringify((tokens(1) as { body: object }).body)))
     response.writeHead(200, { 'content-type': 'application/json' })
     return undefined
@@ -392,8 +398,9 @@ t.test('the end of the process waits for the answer, which is stored', async t =
   const closed = access.close()
   answer.resolve(undefined)
   t.strictSame(await closed, [])
+  const stored = await ledger.grant(GRANT)
   await asked
-  t.match(await ledger.grant(GRANT), { tokens: { expiresAt: Number }, intentAt: null })
+  t.match(stored, { tokens: { expiresAt: time.now + HOUR }, intentAt: null })
 })
 
 t.test('nobody has consented yet: the error says how', async t => {
