@@ -38,8 +38,8 @@ export const WAREHOUSE_CASES: readonly ConformanceCase[] = [
   }),
 ]
 
-/** The same value in one spelling, as JSON: warehouses write numbers, instants and JSON in their own ways. */
-function canonical(table: Table, value: string | null): string {
+/** The same value of the column `value` in one spelling, as JSON: warehouses write numbers, instants and JSON in their own ways. */
+export function canonical(table: Table, value: string | null): string {
   return JSON.stringify(value === null ? null : spelled(table, value))
 }
 
