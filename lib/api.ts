@@ -2,8 +2,11 @@ import type { Dispatcher } from 'undici'
 import { dayCount } from './chunk.ts'
 import type { Connector } from './connector.ts'
 import { type Authorize, createHttp, type Http } from './http/client.ts'
+import type { Pace } from './http/pace.ts'
+import { Pacer } from './http/pacer.ts'
 import type { RetryBudget } from './http/retry.ts'
 import type { Claim } from './ledger/ledger.ts'
+import type { PaceLedger } from './ledger/pace.ts'
 import { codeClass, type Metrics } from './metrics.ts'
 import type { Options } from './options.ts'
 
@@ -14,11 +17,32 @@ export interface ApiContext {
   readonly budget: RetryBudget
   /** What authorizes requests for the data of a client; undefined where the connector declares nothing. */
   authorize(client: string): Authorize | undefined
+  /** When a request may go. */
+  readonly pace: Pace
   readonly options: Options
   readonly metrics: Metrics
   /** Epoch milliseconds. */
   now(): number
   sleep(ms: number, signal: AbortSignal): Promise<void>
+}
+
+/** The pacer of an API, shared by everything in this process that asks it, and through the ledger by other processes. */
+export function openPacer(
+  { name: api, api: policy }: Connector<unknown>,
+  ledger: PaceLedger,
+  { options, metrics, now, sleep }: Pick<ApiContext, 'options' | 'metrics' | 'now' | 'sleep'>,
+): Pacer {
+  return new Pacer({
+    api,
+    limits: policy?.limits,
+    concurrency: policy?.concurrency,
+    longestWaitMs: options.longestWaitSeconds * 1_000,
+    ledger,
+    now,
+    sleep,
+    onWait: ms => metrics.apiPaceSeconds.inc({ api }, ms / 1_000),
+    onConcurrency: limit => metrics.apiConcurrency.set({ api }, limit),
+  })
 }
 
 /** HTTP for one attempt at a chunk, as the settings and the connector want it. */
@@ -28,12 +52,13 @@ export function openHttp(
   context: ApiContext,
   signal: AbortSignal,
 ): Http {
-  const { dispatcher, budget, options, metrics, now, sleep } = context
+  const { dispatcher, budget, pace, options, metrics, now, sleep } = context
   return createHttp({
     signal,
     client: chunk.client,
     dispatcher,
     budget,
+    pace,
     api: policy,
     options: {
       attempts: options.requestAttempts,

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Registry } from 'prom-client'
 import { openAccess } from './access.ts'
+import { openPacer } from './api.ts'
 import type { FaultPoint, RunContext } from './attempt.ts'
 import type { Chunk, Window } from './chunk.ts'
 import { compilePipeline } from './compile.ts'
@@ -77,6 +78,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
   }
   const now = host.now ?? Date.now
   const sleep = host.sleep ?? (async (ms: number, signal: AbortSignal) => void (await delay(ms, undefined, { signal })))
+  const pacer = openPacer(pipeline.source, ledger, { options: settings, metrics, now, sleep })
   const grantKey = host.grantKey ?? process.env[GRANT_KEY]
   const access = await openAccess(pipeline.source.auth, clients, { ledger, metrics, grantKey, now, sleep, warn: call.warn })
   await warehouse.prepare(pipeline.table, { create: true }, { ...call, signal: host.control.stop })
@@ -98,6 +100,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     ledger,
     dispatcher,
     budget: new RetryBudget(),
+    pace: pacer.pace('backfill'),
     options: settings,
     log: host.log,
     metrics,
@@ -128,6 +131,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     await executeLocally(run.id, compiled, { ...context, slots, force }, host.control)
   } finally {
     await dispatcher.close()
+    await pacer.close()
     for (const grant of await access.close()) {
       host.log.error({ event: 'grant.lost', grant }, 'its newest tokens were never stored: the account may have to consent again')
     }

@@ -76,6 +76,8 @@ export function createMetrics(registry: Registry) {
     apiSeconds: histogram('headrace_api_request_duration_seconds', 'Time of one request.', REQUEST_SECONDS, 'api'),
     apiRetries: counter('headrace_api_retries_total', 'Requests tried again.', 'api'),
     apiWaitSeconds: counter('headrace_api_throttled_seconds_total', 'Time waited because an API said so or failed.', 'api'),
+    apiPaceSeconds: counter('headrace_api_pace_seconds_total', 'Time requests waited for their turn.', 'api'),
+    apiConcurrency: gauge('headrace_api_concurrency_limit', 'Requests at once of the account that may make fewest.', 'api'),
   }
 }
 
@@ -117,6 +119,7 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   for (const change of Object.keys(CHANGES)) metrics.schemaChanges.inc({ pipeline, change }, 0)
   metrics.apiRetries.inc({ api }, 0)
   metrics.apiWaitSeconds.inc({ api }, 0)
+  metrics.apiPaceSeconds.inc({ api }, 0)
   metrics.chunkSeconds.zero({ pipeline })
   metrics.apiSeconds.zero({ api })
 }

@@ -1,3 +1,18 @@
+/**
+ * A limit that an API documents: so many requests in so many seconds, of all requests of the application, of one client's account, or of one endpoint
+ * of that account. Where the API weighs requests, `requests` counts their costs.
+ */
+export interface Limit {
+  readonly per: LimitState['bucket']
+  readonly requests: number
+  readonly seconds: number
+  /**
+   * What the bucket of the API holds, where it documents a token bucket: then so many may go at once, and `requests` in `seconds` is what flows in. By
+   * default `requests` is a promise for every window of `seconds`, wherever it begins: they are spread, and a twentieth of them may go at once.
+   */
+  readonly burst?: number
+}
+
 /** What a server says is left of one of its limits. Everything but the bucket is as far as the server tells. */
 export interface LimitState {
   /** Whose limit it is: of all requests of the application, of one client's account, or of one endpoint of that account. */

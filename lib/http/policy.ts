@@ -1,4 +1,4 @@
-import type { LimitState } from './pace.ts'
+import type { Limit, LimitState } from './pace.ts'
 
 /** Headers of an answer, by lower-case name; a list where a name came more than once. */
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -49,4 +49,8 @@ export interface ApiPolicy {
   readonly waits?: readonly ReadWait[]
   /** Where the server says what is left. Default nowhere. */
   readonly left?: readonly ReadLimits[]
+  /** The limits that the API documents; requests are spread so that all are kept. Default none: then only `left` and refusals slow them down. */
+  readonly limits?: readonly Limit[]
+  /** Requests of one account that the API takes at once, from one process. Default 32. */
+  readonly concurrency?: number
 }

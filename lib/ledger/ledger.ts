@@ -5,6 +5,7 @@ import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
 import type { GrantLedger } from './grants.ts'
+import type { PaceLedger } from './pace.ts'
 import type { ChunkState } from './states.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
@@ -263,7 +264,7 @@ export interface LedgerReader {
   lastFinished(pipeline: string): Promise<number | undefined>
 }
 
-/** The durable record of runs, chunks, attempts, published days and grants, shared by all processes that work on them. */
-export interface Ledger extends RunLedger, AttemptLedger, LedgerReader, GrantLedger {
+/** The durable record of runs, chunks, attempts, published days, grants and rate limits, shared by all processes that work on them. */
+export interface Ledger extends RunLedger, AttemptLedger, LedgerReader, GrantLedger, PaceLedger {
   close(): Promise<void>
 }

@@ -7,6 +7,14 @@ import { MIGRATIONS } from './sqlite-schema.ts'
 /** A row as SQLite gives it. */
 export type SqlRow = Readonly<Record<string, unknown>>
 
+/** What a connection may differ in from others. */
+export interface ConnectionOptions {
+  /** How long a transaction waits for other writers, in milliseconds; the event loop stands still meanwhile. Default 10,000. */
+  readonly patienceMs?: number
+  /** Whether what is committed survives a loss of power. Default true. */
+  readonly durable?: boolean
+}
+
 /**
  * The ledger's file: write-ahead log, durable commits, patience with other writers, prepared statements kept. Every failure becomes an error
  * of headrace; nothing on this road is only logged.
@@ -16,7 +24,7 @@ export class LedgerDatabase {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 
-  constructor(path: string) {
+  constructor(path: string, { patienceMs = 10_000, durable = true }: ConnectionOptions = {}) {
     this.#path = path
     try {
       if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
@@ -29,6 +37,7 @@ export class LedgerDatabase {
       // Before anything is written: the log would already change a file that is not ours.
       this.#migrate()
       this.#database.exec('PRAGMA journal_mode = WAL')
+      this.#database.exec(`PRAGMA busy_timeout = ${patienceMs}; PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
     } catch (error) {
       this.#database.close()
       if (error instanceof HeadraceError && error.code !== 'LEDGER_FAILED') throw error
@@ -76,6 +85,16 @@ export class LedgerDatabase {
       }
     } catch (error) {
       throw this.#failure(error)
+    }
+  }
+
+  /** The same, unless another writer is at it for longer than the patience of the connection. */
+  writeUnlessBusy<T>(work: () => T): T | 'busy' {
+    try {
+      return this.write(work)
+    } catch (error) {
+      if (error instanceof HeadraceError && isBusy(error.cause)) return 'busy'
+      throw error
     }
   }
 
@@ -144,6 +163,12 @@ export class LedgerDatabase {
       cause: error,
     })
   }
+}
+
+/** Whether SQLite gave up waiting for another writer. */
+function isBusy(error: unknown): boolean {
+  const SQLITE_BUSY = 5
+  return error instanceof Error && 'errcode' in error && Number(error.errcode) % 256 === SQLITE_BUSY
 }
 
 function reason(error: unknown): string {

@@ -142,4 +142,14 @@ export const MIGRATIONS: readonly string[] = [
     refusal TEXT
   );
   `,
+  `
+  CREATE TABLE pace (
+    bucket TEXT PRIMARY KEY,
+    next_at REAL NOT NULL,
+    paused_until REAL NOT NULL,
+    live_until REAL NOT NULL,
+    peak REAL NOT NULL,
+    slowed_at REAL NOT NULL
+  );
+  `,
 ]

@@ -32,17 +32,21 @@ t.test('1 when a chunk failed that may succeed later: the others are published, 
   t.notMatch((await headrace('status')).stdout, 'failed')
 })
 
-t.test('1 when a chunk is parked because the API asked to wait longer than headrace waits', async t => {
+t.test('1 when the API asks to wait longer than headrace waits: the account is parked, and the others go on', async t => {
   const { backfill } = await project(t, {}, ({ client, from }) =>
     client === 'acme' && from === '2025-05-02' ? { status: 429, headers: { 'retry-after': '7200' }, body: '{}' } : undefined,
   )
-  const ran = await backfill()
+  const ran = await backfill('--concurrency', '1')
   t.equal(ran.code, 1)
   t.match(
     ran.stdout,
     /parked, not before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: acme, 2025-05-02\n {2}API_THROTTLED: .* asks to wait 720\d s/,
   )
-  t.match(ran.stdout, /published +5 /)
+  t.match(
+    ran.stdout,
+    /parked, not before .*: acme, 2025-05-03\n {2}API_THROTTLED: ads-api gives nothing for acme for another 7\d\d\d s/,
+  )
+  t.match(ran.stdout, /published +4 /)
 })
 
 t.test(

@@ -1,0 +1,83 @@
+import type { PaceLedger, PaceReport, ReservationWish } from '../ledger/pace.ts'
+import type { Bucket } from './pace-bucket.ts'
+
+/** How long the ledger is left alone after it was busy, in milliseconds. */
+const LEFT_ALONE_MS = 200
+
+/** A stretch that a bucket lacks. */
+export interface Lack {
+  readonly bucket: Bucket
+  readonly wish: ReservationWish
+}
+
+/**
+ * The talk of one process with the ledger: one report at a time, and what happens meanwhile goes into the next. While the ledger is busy the buckets go
+ * on alone.
+ */
+export class Sharing {
+  readonly #ledger: PaceLedger
+  readonly #now: () => number
+  /** Until when which bucket gives nothing, where the ledger does not know it yet. */
+  #throttled = new Map<string, number>()
+  #returned: PaceReport['returned'] = []
+  #reporting = false
+  #busyUntil = 0
+
+  constructor(ledger: PaceLedger, now: () => number) {
+    this.#ledger = ledger
+    this.#now = now
+  }
+
+  /** The API throttled. */
+  throttled({ key, shared }: Bucket, until: number): void {
+    if (shared) this.#throttled.set(key, Math.max(this.#throttled.get(key) ?? 0, until))
+  }
+
+  /** What is reserved of a bucket will not be used. */
+  release(bucket: Bucket): void {
+    const unused = bucket.release()
+    if (unused !== undefined) this.#returned = [...this.#returned, unused]
+  }
+
+  /**
+   * Tells what there is to tell and reserves what lacks. Says whether something came of it, so that it is worth looking again who may go; rejects when
+   * the ledger cannot be used.
+   */
+  async report(lacks: readonly Lack[]): Promise<boolean> {
+    const now = this.#now()
+    if (this.#reporting) return false
+    if (now < this.#busyUntil) {
+      goAlone(lacks, now)
+      return lacks.length > 0
+    }
+    const [throttled, returned] = [this.#throttled, this.#returned]
+    if (lacks.length + throttled.size + returned.length === 0) return false
+    this.#reporting = true
+    this.#throttled = new Map()
+    this.#returned = []
+    try {
+      const answers = await this.#ledger.pace({
+        throttled: [...throttled].map(([bucket, until]) => ({ bucket, pauseMs: Math.max(0, until - now) })),
+        returned,
+        wishes: lacks.map(({ wish }) => wish),
+      })
+      const later = this.#now()
+      if (answers === 'busy') {
+        this.#busyUntil = later + LEFT_ALONE_MS
+        for (const [bucket, until] of this.#throttled) throttled.set(bucket, Math.max(throttled.get(bucket) ?? 0, until))
+        this.#throttled = throttled
+        this.#returned = [...returned, ...this.#returned]
+        goAlone(lacks, later)
+      } else {
+        for (const [index, answer] of answers.entries()) lacks[index]?.bucket.accept(answer, later)
+      }
+      return true
+    } finally {
+      this.#reporting = false
+    }
+  }
+}
+
+function goAlone(lacks: readonly Lack[], now: number): void {
+  for (const { bucket, wish } of lacks) bucket.goAlone(wish, now)
+}
