@@ -20,6 +20,7 @@ const SHOWN = {
 t.test('the shape of what was published is known to all clients, but for what each of them has', async t => {
   const { ledger } = fresh(t)
   const run = await begin(ledger)
+  await publish(ledger, await claimOf(ledger, await begin(ledger, { window: { from: '2025-01-01', to: '2025-01-01' } })))
   const before = await ledger.knownShape('p', 'a')
   t.same(before, { fields: undefined, types: new Map(), values: new Map(), presence: new Map() })
   await publish(ledger, await claimOf(ledger, run), SHOWN)
