@@ -1,4 +1,4 @@
-import type { HeadraceError } from '../errors.ts'
+import { type HeadraceError, TransientError } from '../errors.ts'
 import type { Grant, GrantLedger } from '../ledger/grants.ts'
 import type { Authorization, Authorize } from './client.ts'
 import { grantName, type OAuth } from './oauth.ts'
@@ -101,7 +101,7 @@ export class Access {
    * names of grants whose newest tokens are lost.
    */
   async close(): Promise<string[]> {
-    this.#closing.abort(unavailable('any', 'this process ends', undefined))
+    this.#closing.abort(new TransientError('ABORTED', { message: 'stopped while waiting for a token' }))
     await Promise.allSettled(this.#renewals.values())
     const lost: string[] = []
     for (const name of this.#unstored.keys()) {
@@ -165,13 +165,15 @@ export class Access {
         await this.#pause(waitMs)
         continue
       }
+      if (grant?.renewing === true) {
+        if (spare !== undefined) return spare
+        await this.#pause(POLL_MS)
+        continue
+      }
       const claim = await ledger.claimGrant(name, grant?.generation ?? 0, LEASE_MS)
       if (claim.outcome === 'claimed') {
         if (unaccepted) this.#unaccepted.set(name, now())
         renewed = await this.#ask(auth, name, grant, held, claim)
-      } else if (claim.outcome === 'taken') {
-        if (spare !== undefined) return spare
-        await this.#pause(POLL_MS)
       }
     }
   }

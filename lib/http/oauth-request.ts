@@ -155,10 +155,9 @@ function parametersOf({ parameters, scope }: OAuth): Record<string, string> {
   return { ...parameters, ...(scope === undefined ? {} : { scope }) }
 }
 
-/** A duration as servers write it: some as text. */
+/** A duration that is one: some servers write 0 where there is no end. */
 function secondsOf(value: unknown): number | null {
-  const seconds = typeof value === 'string' ? Number.parseFloat(value) : value
-  return typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0 ? seconds : null
+  return typeof value === 'number' && value > 0 ? value : null
 }
 
 interface ServiceAccountKey {

@@ -35,22 +35,21 @@ const UNCONNECTED: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** What of an answer is looked at; anything else, such as an id token, is none of headrace's business and cannot make an answer unusable. */
-const FIELDS = [
+/**
+ * What of an answer is looked at, and the type it must have to count. Anything else, such as an id token or the name of the kind of token, is none of
+ * headrace's business, and cannot make an answer unusable: a server that has rotated will not do it again.
+ */
+const TEXTS = [
   'access_token',
-  'token_type',
-  'expires_in',
   'refresh_token',
-  'refresh_token_expires_in',
-  'x_refresh_token_expires_in',
   'error',
   'error_description',
   'device_code',
   'user_code',
   'verification_uri',
   'verification_uri_complete',
-  'interval',
 ]
+const NUMBERS = ['expires_in', 'refresh_token_expires_in', 'x_refresh_token_expires_in', 'interval']
 
 /** An error of a token server, without secrets, and what else is worth knowing of its answer. */
 export interface OAuthError {
@@ -66,15 +65,15 @@ export interface OAuthError {
 
 /**
  * Connections for requests for tokens. None is used twice: on one that the server has just closed, nobody could tell whether the request
- * arrived.
+ * arrived. There is no limit to them: in a queue the deadline would pass before anything is sent.
  */
 export function createTokenDispatcher(): Agent {
-  return new Agent({ connections: 8, pipelining: 0, allowH2: false, connect: { timeout: 10_000 } })
+  return new Agent({ pipelining: 0, allowH2: false, connect: { timeout: 10_000 } })
 }
 
 /**
- * Sends a form and brings the answer into the shape that the standard promises, so that tokens are not thrown away for a detail: a server
- * that has rotated will not do it again. Throws `NotSent`, `TooLate`, or an error that leaves open what the server did.
+ * Sends a form and brings the answer into the shape that the standard promises. Throws `NotSent`, `TooLate`, or an error that leaves open what the
+ * server did.
  */
 export async function post(
   address: string,
@@ -86,16 +85,14 @@ export async function post(
   const json = jsonOf(text)
   const what = `${text.length} characters of ${String(header['content-type'] ?? 'no stated type').slice(0, 60)}`
   if (json === undefined && status < 300) throw new Error(`it answered ${status} with ${what} that are not a JSON object`)
-  const fields: Record<string, unknown> = Object.fromEntries(
-    FIELDS.flatMap(name => (json?.[name] === undefined || json[name] === null ? [] : [[name, json[name]]])),
-  )
+  const fields = fieldsOf(json ?? {})
   const granted = fields.access_token !== undefined || fields.device_code !== undefined
-  if (granted && status < 300) return Response.json({ token_type: 'bearer', ...fields })
-  if (status < 300 && fields.error === undefined) throw new Error(`it answered ${status} without an access token`)
+  if (granted && status < 300) return Response.json({ ...fields, token_type: 'bearer' })
+  if (status < 300 && json?.error === undefined) throw new Error(`it answered ${status} without an access token`)
   const secrets = secretsOf(body, headers)
   const description = fields.error_description === undefined ? {} : { error_description: told(fields.error_description, secrets) }
   const error: OAuthError = {
-    error: told(fields.error ?? what, secrets),
+    error: told(json?.error ?? what, secrets),
     ...description,
     status,
     wait_ms: retryAfter({ status, headers: header, text, body: json }, wire.now()),
@@ -103,6 +100,19 @@ export async function post(
   }
   // The library reads errors only from 4xx; there are some with 200 (GitHub), and with 5xx.
   return Response.json(error, { status: 400 })
+}
+
+function fieldsOf(json: Readonly<Record<string, unknown>>): Readonly<Record<string, string | number>> {
+  const texts = TEXTS.flatMap(name => {
+    const value = json[name]
+    return typeof value === 'string' && value !== '' ? [[name, value] as const] : []
+  })
+  // Some write numbers as text.
+  const numbers = NUMBERS.flatMap(name => {
+    const value = Number.parseFloat(String(json[name]))
+    return value >= 0 && Number.isFinite(value) ? [[name, value] as const] : []
+  })
+  return Object.fromEntries<string | number>([...texts, ...numbers])
 }
 
 /** The milliseconds by which the server's clock is ahead of ours. */
@@ -143,8 +153,7 @@ async function send(
     return await Promise.race([exchange, late])
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (UNCONNECTED.has(code) || code.startsWith('ERR_TLS') || code.startsWith('CERT_'))
-      throw new NotSent(`it cannot be reached: ${code}`)
+    if (UNCONNECTED.has(code) || /CERT|^ERR_TLS|^UNABLE_TO_/.test(code)) throw new NotSent(`it cannot be reached: ${code}`)
     if (error instanceof TooLate) throw error
     throw new Error(`the connection broke before it answered: ${code || (error instanceof Error ? error.name : 'unknown')}`)
   } finally {

@@ -357,15 +357,25 @@ t.test('a token without an end is used until the API does not accept it', async 
 
 t.test('an answer with details that break the standard still counts: the server will not rotate back', async t => {
   const odd = {
-    token_type: undefined,
+    token_type: 'BearerToken',
     expires_in: '3600',
     id_token: 'not.a.jwt',
-    scope: null,
+    scope: 7,
     refresh_token_expires_in: '7776000',
   }
   const { headers, ledger, time } = await opened(t, tokens(1, odd))
   t.strictSame(await headers(), { authorization: 'Bearer access-1' })
   t.match(await ledger.grant(GRANT), { tokens: { refreshExpiresAt: time.now + 7_776_000_000, expiresAt: time.now + HOUR } })
+})
+
+t.test('an end that is none is not known, and a refresh token that is none replaces nothing', async t => {
+  const { headers, server, ledger, time } = await opened(t, [tokens(1, { expires_in: 'soon', refresh_token: 7 }), tokens(2)])
+  const first = await headers()
+  t.match(await ledger.grant(GRANT), { tokens: { expiresAt: null, renewAt: null } })
+  time.advance(HOUR)
+  t.strictSame(await headers(), first)
+  await headers(first)
+  t.strictSame(sent(server), ['refresh-0', 'refresh-0'])
 })
 
 t.test('a request that is given up leaves the renewal to the others', async t => {
