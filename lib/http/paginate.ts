@@ -144,7 +144,6 @@ function lastBySize(size: PageSize, { end = 'short' }: Ending): (page: PageFacts
   let believed = 0
   let refuted = end === 'empty'
   return ({ records: { length }, previous }) => {
-    if (length === 0 && previous === undefined) return 'end'
     const afterShort = previous !== undefined && previous < size.records
     if (length === 0) {
       if (afterShort) believed = Math.max(believed, previous)
