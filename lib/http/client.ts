@@ -155,8 +155,13 @@ export function createHttp(context: HttpContext): Http {
     } catch (thrown) {
       context.signal.throwIfAborted()
       if (!(thrown instanceof Retryable)) throw thrown
-      throw thrown.why === 'heavy' && context.options.heavyTries <= 1 ? tooLarge(thrown.message, thrown.error) : thrown.error
+      throw thrown.why === 'heavy' && isTooLarge(1) ? tooLarge(thrown.message, thrown.error) : thrown.error
     }
+  }
+
+  /** Whether so many answers that took too long or broke off mean that the window is too large, and not that the API is down. */
+  function isTooLarge(heavy: number): boolean {
+    return heavy >= context.options.heavyTries && !context.budget.empty
   }
 
   /** Tries until one try works out and its answer is understood. */
@@ -188,7 +193,7 @@ export function createHttp(context: HttpContext): Http {
           continue
         }
         if (asked.read === false && why !== 'throttled') throw error
-        if (why === 'heavy' && ++heavy >= options.heavyTries) throw tooLarge(`${error.message}, ${heavy} times`, error)
+        if (why === 'heavy' && isTooLarge(++heavy)) throw tooLarge(`${error.message}, ${heavy} times`, error)
         const waitMs = pause(url, thrown, attempt, context)
         if (attempt++ >= options.attempts) throw error
         if (hintMs === undefined && !budget.take()) throw spent(error)

@@ -73,9 +73,14 @@ export class RetryBudget {
     this.#left = size
   }
 
+  /** Whether there is none left: the API is taken for down, and nothing it does says anything about a single request. */
+  get empty(): boolean {
+    return this.#left < 1
+  }
+
   /** Takes a retry, if there is one. */
   take(): boolean {
-    if (this.#left < 1) return false
+    if (this.empty) return false
     this.#left--
     return true
   }

@@ -188,6 +188,17 @@ t.test('an API that is down gets little more than one request of each chunk', as
   t.ok(server.received.length <= clients.length + 50, `${server.received.length} requests for ${clients.length} chunks`)
 })
 
+t.test('an API that breaks off whatever it sends is not asked for ever smaller windows', async t => {
+  const server = await serve(received => cut(page(received)))
+  t.teardown(() => server.close())
+  const { options } = await setup(t, 0, { requestAttempts: 6, attempts: 2 })
+  const pipeline = adsPipeline(connector(server.url), { days: 16 })
+  const clients = Array.from({ length: 30 }, (_, n) => `c${n}`)
+  const { progress } = await run({ ...options, pipeline, to: '2026-03-16', clients })
+  t.equal(progress.pending + progress.published, 0)
+  t.ok(progress.failed <= clients.length + 50, `${progress.failed} chunks, not ${clients.length * 16}`)
+})
+
 t.test('a window whose answer is refused as too much, breaks off, or never comes is read in halves', async t => {
   const faults: Readonly<Record<string, Scripted>> = {
     told: { status: 400, body: { error: 'TOO_MANY_ROWS' } },

@@ -239,6 +239,12 @@ t.test('an answer that keeps taking too long, or breaking off, means that the wi
     const once = await setup(t, [fault, GOOD], {}, { heavyTries: 2, ...options })
     t.same((await once.client.http.json(once.server.url)).body, { ok: true }, 'once is an accident')
   }
+  const down = await setup(t, cut({ a: 'x'.repeat(1_000) }), { budget: new RetryBudget(0) }, { heavyTries: 1 })
+  t.match(
+    await down.client.failure(down.server.url),
+    { code: 'API_RETRIES_SPENT' },
+    'an API that is down says nothing about windows',
+  )
   for (const fault of [RESET, { status: 504 }, { body: '<html>' }] as const) {
     const { server, client } = await setup(t, fault, {}, { heavyTries: 2 })
     t.match(await client.failure(server.url), { code: /^API_/ }, 'what says nothing about size is not taken for it')
