@@ -63,15 +63,22 @@ function steady(text: string): string {
 }
 
 /** What a server was sent. */
-function sentTo({ log }: BigQueryServer): Sent[] {
+function sentTo({ log, project }: BigQueryServer): Sent[] {
   const bodies = log.map(({ body }): Body => Object(body))
   const tables = new Map<string, ZetaTable>()
   const keep = ({ projectId, datasetId, tableId }: TableReference, { fields }: Schema): void => {
     const name = steady(`${projectId}.${datasetId}.${tableId}`)
     tables.set(name, { name, columns: Object.fromEntries(fields.map(({ name: column, type }) => [column, type])) })
   }
-  for (const { tableReference, schema, configuration } of bodies) {
+  // What was there keeps its type: a change repeats it in the words that tables are described with.
+  const widen = (name: string, { fields }: Schema): void => {
+    const added = Object.fromEntries(fields.map(({ name: column, type }) => [column, type]))
+    tables.set(name, { name, columns: { ...added, ...tables.get(name)?.columns } })
+  }
+  for (const [index, { tableReference, schema, configuration }] of bodies.entries()) {
+    const { kind, table } = log[index] ?? {}
     if (tableReference !== undefined && schema !== undefined) keep(tableReference, schema)
+    if (kind === 'tables.patch' && schema !== undefined) widen(`${project}.${table}`, schema)
     if (configuration?.load !== undefined) keep(configuration.load.destinationTable, configuration.load.schema)
   }
   return bodies.flatMap(({ configuration }) => {
