@@ -45,7 +45,8 @@ export interface StagedAttempt {
   readonly checkKey: boolean
   /** What the ledger keeps, before and after a publication. */
   summary(publication?: Committed): AttemptSummary
-  discard(): Promise<void>
+  /** Where it is staged. */
+  readonly target: AttemptTarget
 }
 
 /** Where the pages of an attempt go. */
@@ -150,14 +151,14 @@ export class Attempt {
     }
   }
 
-  /** Counts what a batch put where. */
+  /** Counts what a batch put where. Rows that the warehouse refuses count as staged no more; the metric cannot take them back. */
   staged({ staged, rejected, deduplicated, rules }: Staged): void {
     const { metrics } = this.context
     const labels = { pipeline: this.compiled.pipeline.name }
     this.#tally.stagedRows += staged
     this.#tally.rejected += rejected
     this.#tally.deduplicated += deduplicated
-    metrics.rowsStaged.inc(labels, staged)
+    if (staged > 0) metrics.rowsStaged.inc(labels, staged)
     if (deduplicated > 0) metrics.rowsDeduplicated.inc(labels, deduplicated)
     for (const [reason, count] of rules) {
       this.#tally.rejectedBy.set(reason, (this.#tally.rejectedBy.get(reason) ?? 0) + count)
@@ -166,11 +167,11 @@ export class Attempt {
   }
 
   /** Closes the staging area; the chunk is complete. */
-  async seal({ staging, keys, scratch }: AttemptTarget): Promise<StagedAttempt> {
-    scratch.release()
-    const bytes = await staging.seal()
+  async seal(target: AttemptTarget): Promise<StagedAttempt> {
+    target.scratch.release()
+    const bytes = await target.staging.seal()
+    this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, Math.max(0, bytes - this.#tally.bytes))
     this.#tally.bytes = bytes
-    this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, bytes)
     const known = await this.context.ledger.knownShape(this.chunk.pipeline, this.chunk.client)
     this.#tally.drifts = driftsOf(this.shape, known)
     const { extracted, stagedRows, rejected, deduplicated, drifts } = this.#tally
@@ -180,9 +181,9 @@ export class Attempt {
       rows: { extracted, staged: stagedRows, rejected, deduplicated },
       days,
       drifts,
-      checkKey: keys?.overflowed ?? false,
+      checkKey: target.keys?.overflowed ?? false,
       summary: publication => this.summary(days, publication),
-      discard: () => staging.discard(),
+      target,
     }
   }
 

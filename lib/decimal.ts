@@ -85,6 +85,11 @@ export class DecimalSum {
     if (this.#fraction > SAFE || this.#fraction < -SAFE) this.#settle()
   }
 
+  subtract(value: number | string): void {
+    if (typeof value === 'number') this.add(-value)
+    else this.add(value.startsWith('-') ? value.slice(1) : `-${value}`)
+  }
+
   #addWhole(value: number): void {
     if (value > SAFE || value < -SAFE) {
       this.#exact += BigInt(value) * ONE

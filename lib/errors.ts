@@ -97,7 +97,7 @@ export const ERRORS = {
   VOLUME_DROP: { kind: 'data', means: 'Far fewer rows than the last time these days were published.' },
   EMPTY_CHUNK: { kind: 'data', means: 'No rows where there were rows before, in two reads.' },
   KEY_DUPLICATED: { kind: 'data', means: 'The key of the table is not unique among the staged rows.' },
-  STAGED_UNREADABLE: { kind: 'data', means: 'The warehouse refuses what was staged.' },
+  STAGED_UNREADABLE: { kind: 'data', means: 'The warehouse refuses what was staged, and not for a few single rows.' },
   WAREHOUSE_CEILING: {
     kind: 'data',
     means: 'The commit would cost more than the ceiling allows, or more than the warehouse can do at once.',
@@ -222,6 +222,7 @@ export const RULES = {
   window: 'The day is outside the window of the chunk.',
   client: 'The record belongs to another client.',
   key: 'Another row of the chunk has the same key and other values.',
+  warehouse: 'The warehouse does not take the row.',
 } as const
 
 /** Name of a rule a row can break. */

@@ -38,7 +38,11 @@ export function createMetrics(registry: Registry) {
     chunksEmpty: counter('headrace_chunks_empty_total', 'Chunks published with no rows.', 'pipeline'),
     pages: counter('headrace_pages_total', 'Pages received.', 'pipeline'),
     rowsExtracted: counter('headrace_rows_extracted_total', 'Records received.', 'pipeline'),
-    rowsStaged: counter('headrace_rows_staged_total', 'Rows written to staging.', 'pipeline'),
+    rowsStaged: counter(
+      'headrace_rows_staged_total',
+      'Rows written to staging; those that the warehouse refuses later count as rejected too.',
+      'pipeline',
+    ),
     rowsLoaded: counter('headrace_rows_loaded_total', 'Rows published.', 'pipeline'),
     rowsDeleted: counter('headrace_rows_deleted_total', 'Rows replaced by a publication.', 'pipeline'),
     rowsRejected: counter('headrace_rows_rejected_total', 'Rows refused by a rule.', 'pipeline', 'reason'),

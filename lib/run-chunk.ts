@@ -1,6 +1,6 @@
 import { pipeline as flow } from 'node:stream/promises'
 import { gen } from 'stream-chain/gen.js'
-import { Attempt, type RunContext, type StagedAttempt } from './attempt.ts'
+import { Attempt, type AttemptTarget, type RunContext, type StagedAttempt } from './attempt.ts'
 import { chunkText, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
@@ -9,8 +9,10 @@ import type { AttemptSummary, Claim, PublishedDay, Restatement } from './ledger/
 import type { ChunkState } from './ledger/states.ts'
 import type { Batch, EncodedPage, MappedPage } from './row.ts'
 import { batch } from './steps/batch.ts'
+import type { Committed } from './steps/commit.ts'
 import { encodePage } from './steps/encode.ts'
 import { reconcile } from './steps/reconcile.ts'
+import { siftRows } from './steps/sift.ts'
 import { stageBatch } from './steps/stage.ts'
 import type { Member } from './warehouse/warehouse.ts'
 
@@ -44,18 +46,28 @@ export async function runChunk(
   try {
     staged = await context.reading(() => stage(attempt))
     if (!force && confirmEmpty(pipeline, staged, published)) {
-      await staged.discard()
+      await staged.target.staging.discard()
       staged = await context.reading(() => stage(attempt.again()))
     }
-    balance(staged)
     attempt.report.drifted(staged.drifts)
-    guard(pipeline, staged, published, force)
+    const check = (now: StagedAttempt): Member => {
+      balance(now)
+      guard(pipeline, now, published, force)
+      return memberOf(claim, now, published, !force && sameDays(now.days, published) ? 'confirm' : 'publish')
+    }
+    let member = check(staged)
     await ledger.staged(attemptId, staged.summary())
     await context.fault?.('staged', claim)
 
-    const unchanged = !force && sameDays(staged.days, published)
-    const member = memberOf(claim, staged, published, unchanged ? 'confirm' : 'publish')
-    const publication = await attempt.timed('commit', () => committer.publish(pipeline.table, pipeline.totals, member))()
+    const commit = attempt.timed('commit', (one: Member) => committer.publish(pipeline.table, pipeline.totals, one))
+    let publication: Committed
+    try {
+      publication = await commit(member)
+    } catch (error) {
+      staged = await sift(attempt, staged.target, error)
+      member = check(staged)
+      publication = await commit(member)
+    }
     await context.fault?.('committed', claim)
     attempt.timed('reconcile', reconcile)(member, publication)
 
@@ -65,7 +77,7 @@ export async function runChunk(
     if (state === 'unchanged') await ledger.unchanged(attemptId, summary)
     else await ledger.published(attemptId, summary, restatements)
     await context.fault?.('recorded', claim)
-    if (unchanged && state === 'published') {
+    if (member.intent === 'confirm' && state === 'published') {
       attempt.report.warn(
         'TABLE_DIVERGED',
         `${chunkText(chunk)}: the table did not hold what was published before; written again`,
@@ -77,7 +89,7 @@ export async function runChunk(
     return await settle(attempt, staged, asHeadraceError(thrown))
   } finally {
     attempt.end()
-    await staged?.discard()
+    await staged?.target.staging.discard()
   }
 }
 
@@ -109,11 +121,21 @@ async function stage(attempt: Attempt): Promise<StagedAttempt> {
       },
       { signal },
     )
-    return await attempt.seal(target)
+    return await attempt.seal(target).catch(error => sift(attempt, target, error))
   } catch (error) {
     await target.staging.discard()
     throw error
   }
+}
+
+/** Makes rejects of the rows that the warehouse refused, and seals what is left. The error stays where it is not for single rows. */
+async function sift(attempt: Attempt, target: AttemptTarget, error: unknown): Promise<StagedAttempt> {
+  if (!(error instanceof DataError && error.code === 'STAGED_UNREADABLE')) throw error
+  const { signal, report } = attempt
+  const rejects = await siftRows(target, { signal, warn: (name, message) => report.warn(name, message) })
+  if (rejects.length === 0) throw error
+  attempt.staged({ ...(await stageBatch({ rejects, deduplicated: 0 }, target)), staged: -rejects.length })
+  return await attempt.seal(target)
 }
 
 /** Every record is accounted for, or nothing of the chunk is published. */

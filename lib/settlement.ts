@@ -4,7 +4,10 @@ import { backoff } from './http/retry.ts'
 import type { Claim, Settlement } from './ledger/ledger.ts'
 import type { Options } from './options.ts'
 
-/** Errors that come with a transaction that is certainly rolled back; after any other the table may hold either. */
+/**
+ * Errors that come with a transaction that is certainly rolled back, or with none, as those of the guards do; after any other the table may
+ * hold either.
+ */
 const ROLLED_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'FENCED',
   'KEY_DUPLICATED',
@@ -12,6 +15,9 @@ const ROLLED_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STAGED_UNREADABLE',
   'WAREHOUSE_BUSY',
   'WAREHOUSE_CEILING',
+  'REJECTS_TOO_MANY',
+  'VOLUME_DROP',
+  'EMPTY_CHUNK',
 ])
 
 /**

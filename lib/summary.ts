@@ -20,7 +20,10 @@ export interface DaySummary {
 export interface ColumnSummary {
   /** How many rows have null here; only for nullable columns. */
   readonly nulls?: number
-  /** Smallest and largest value, as text; only for numbers, days and instants, and only if there is one. */
+  /**
+   * Smallest and largest value, as text; only for numbers, days and instants, and only if there is one. They may be those of rows that the
+   * warehouse refused later: what was seen cannot be unseen.
+   */
   readonly minimum?: string
   readonly maximum?: string
   /** How often each value occurs; only for columns with declared values. */
@@ -40,11 +43,14 @@ class OpenDay {
 
 type Observe = (rows: readonly AnyRow[]) => void
 
+/** Takes back what `Observe` counted of a row. */
+type Forget = (row: AnyRow) => void
+
 /** Gathers the summary of a chunk while its rows stream by, in constant memory. */
 export class ChunkSummary {
   readonly #totals: readonly string[]
   readonly #days = new Map<string, OpenDay>()
-  readonly #columns: readonly { readonly name: string; observe: Observe; summary: () => ColumnSummary }[]
+  readonly #columns: readonly ({ readonly name: string } & Observer)[]
 
   constructor(table: Table, totals: readonly string[]) {
     this.#totals = totals
@@ -73,6 +79,15 @@ export class ChunkSummary {
     for (const { observe } of this.#columns) observe(rows)
   }
 
+  /** Takes a row out again that was added, and its hash: all but the ends of the ranges. The numbers of the row may be text. */
+  remove(day: string, row: AnyRow, a: number, b: number): void {
+    const open = this.day(day)
+    open.rows--
+    open.fingerprint.add(-a, -b)
+    for (const [total, sum] of open.totals.entries()) sum.subtract(row[this.#totals[total] as string] as number | string)
+    for (const { forget } of this.#columns) forget?.(row)
+  }
+
   /** One record per day asked for, also for days that had nothing. */
   days(days: readonly string[]): DaySummary[] {
     return days.map(day => {
@@ -94,6 +109,8 @@ export class ChunkSummary {
 
 interface Observer {
   readonly observe: Observe
+  /** Absent where nothing can be taken back. */
+  readonly forget?: Forget
   readonly summary: () => ColumnSummary
 }
 
@@ -107,6 +124,10 @@ function observerOf(name: string, { type, nullable, constraints }: Column): Obse
       for (let index = 0; index < rows.length; index++) if ((rows[index] as AnyRow)[name] === null) nulls++
       inner?.observe(rows)
     },
+    forget: row => {
+      if (row[name] === null) nulls--
+      inner?.forget?.(row)
+    },
     summary: () => ({ nulls, ...inner?.summary() }),
   }
 }
@@ -119,6 +140,12 @@ function countValues(name: string): Observer {
         const value = (rows[index] as AnyRow)[name]
         if (value !== null) values.set(value as string, (values.get(value as string) ?? 0) + 1)
       }
+    },
+    forget: row => {
+      const value = row[name]
+      const count = values.get(value as string) ?? 0
+      if (count > 1) values.set(value as string, count - 1)
+      else values.delete(value as string)
     },
     summary: () => ({ values: Object.fromEntries(values) }),
   }

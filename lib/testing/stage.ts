@@ -3,8 +3,8 @@ import { Bytes } from '../bytes.ts'
 import { daysOf } from '../chunk.ts'
 import type { AnyRow, Reject } from '../row.ts'
 import { batch } from '../steps/batch.ts'
-import { encodePage } from '../steps/encode.ts'
-import { stageBatch } from '../steps/stage.ts'
+import { type EncodeTarget, encodePage } from '../steps/encode.ts'
+import { type StageTarget, stageBatch } from '../steps/stage.ts'
 import { ChunkSummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 import type { Member, Publication, Warehouse, WarehouseCall } from '../warehouse/warehouse.ts'
@@ -31,8 +31,16 @@ export function nextGeneration(): number {
   return newest
 }
 
-/** Stages rows the way a chunk does, and returns the member that asks to publish them. */
-export async function stageDraft(warehouse: Warehouse, table: Table, draft: Draft): Promise<Member> {
+/** A draft that is written to staging and may be sealed, sifted and sealed again. */
+export interface OpenDraft {
+  readonly target: EncodeTarget & StageTarget
+  seal(): Promise<number>
+  /** The member that asks to publish what is staged now. */
+  member(): Member
+}
+
+/** Writes the rows of a draft the way a chunk does. */
+export async function openDraft(warehouse: Warehouse, table: Table, draft: Draft): Promise<OpenDraft> {
   const { client, from, to = from, rows = [], rejects = [], totals = [] } = draft
   const attemptId = randomUUID()
   const window = { from, to }
@@ -47,16 +55,27 @@ export async function stageDraft(warehouse: Warehouse, table: Table, draft: Draf
     }
   }
   for await (const next of batch(pages())) await stageBatch(next, target)
-  await staging.seal()
+  const generation = draft.generation ?? nextGeneration()
   return {
-    chunk: { pipeline: 'conformance', client, window },
-    attemptId,
-    generation: draft.generation ?? nextGeneration(),
-    intent: draft.intent ?? 'publish',
-    days: summary.days(daysOf(window)),
-    restated: draft.restated ?? [],
-    checkKey: draft.checkKey ?? false,
+    target,
+    seal: () => staging.seal(),
+    member: () => ({
+      chunk: { pipeline: 'conformance', client, window },
+      attemptId,
+      generation,
+      intent: draft.intent ?? 'publish',
+      days: summary.days(daysOf(window)),
+      restated: draft.restated ?? [],
+      checkKey: draft.checkKey ?? false,
+    }),
   }
+}
+
+/** Stages rows the way a chunk does, and returns the member that asks to publish them. */
+export async function stageDraft(warehouse: Warehouse, table: Table, draft: Draft): Promise<Member> {
+  const { seal, member } = await openDraft(warehouse, table, draft)
+  await seal()
+  return member()
 }
 
 /** A call that nobody interrupts. */

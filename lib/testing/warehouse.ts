@@ -5,6 +5,7 @@ import { CONFORMANCE_DAYS, type ConformanceCase, only, prepared } from './case.t
 import { CHARGE_CASES } from './charge-cases.ts'
 import { PUBLISH_CASES } from './publish-cases.ts'
 import { REFUSE_CASES } from './refuse-cases.ts'
+import { SIFT_CASES } from './sift-cases.ts'
 import { publishDrafts } from './stage.ts'
 import { VALUE_CASES } from './values.ts'
 import { WIDEN_CASES } from './widen-cases.ts'
@@ -17,6 +18,7 @@ const [day] = CONFORMANCE_DAYS
 export const WAREHOUSE_CASES: readonly ConformanceCase[] = [
   ...PUBLISH_CASES,
   ...REFUSE_CASES,
+  ...SIFT_CASES,
   ...WIDEN_CASES,
   ...CHARGE_CASES,
   ...VALUE_CASES.map(({ title, column, values, expected, totals }) => {

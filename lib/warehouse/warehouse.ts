@@ -1,7 +1,7 @@
 import type { Chunk, Day, Window } from '../chunk.ts'
 import { sameDecimal } from '../decimal.ts'
 import type { HeadraceError, WarningName } from '../errors.ts'
-import type { EncodeRow } from '../row.ts'
+import type { AnyRow, EncodeRow } from '../row.ts'
 import type { DaySummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 
@@ -11,10 +11,28 @@ export interface Staging {
   write(bytes: Uint8Array, rows: number, day: Day): Promise<void>
   /** Adds rejects. */
   reject(rejects: readonly StagedReject[]): Promise<void>
-  /** Everything is written; returns the bytes of the rows. */
+  /** Everything is written; returns the bytes of the rows. Throws `STAGED_UNREADABLE` when the warehouse says now that it does not take them. */
   seal(): Promise<number>
+  /**
+   * After a `STAGED_UNREADABLE` of `seal` or of the commit: finds the rows that the warehouse does not take, and takes them out of what is staged.
+   * They are to be rejected, and everything is to be sealed again. Returns none, and changes nothing, when no single rows are at fault.
+   * Throws `STAGED_UNREADABLE` when there are too many of them.
+   */
+  sift(call: WarehouseCall): Promise<RefusedRow[]>
   /** Gives the space back. Safe to call twice, and after a commit. */
   discard(): Promise<void>
+}
+
+/** A row that was staged and that the warehouse does not take. */
+export interface RefusedRow {
+  /** As its line gives it back; whole numbers and decimals may be text. */
+  readonly row: AnyRow
+  /** The line as it was staged, with its end. */
+  readonly line: Uint8Array
+  /** The column that is at fault, where the warehouse names it. */
+  readonly column: string | null
+  /** One clause that continues "column cost ...", with the words of the warehouse. */
+  readonly reason: string
 }
 
 /** A reject as it is staged. */

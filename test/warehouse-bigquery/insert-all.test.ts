@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { stageDraft, undisturbed } from '../../lib/testing/stage.ts'
+import { siftRows } from '../../lib/steps/sift.ts'
+import { openDraft, stageDraft, undisturbed } from '../../lib/testing/stage.ts'
 import type { BigQueryOptions } from '../../lib/warehouse/bigquery/options.ts'
 import type { Member } from '../../lib/warehouse/warehouse.ts'
 import type { RequestEffect } from '../servers/bigquery/faults.ts'
@@ -46,15 +47,56 @@ for (const [what, effect] of EFFECTS) {
   })
 }
 
-t.test('rows that are refused are named with their reason, and nothing of the chunk is published', async t => {
+t.test('rows that are refused are named, and can be taken out of those that were stored', async t => {
   const host = await open(t)
   const effect: RequestEffect = { kind: 'rows', indexes: [2, 4], reason: 'invalid', message: 'no such thing' }
   host.server.faults.add({ on: 'tabledata.insertAll', effect, skip: 1 })
-  await t.rejects(staged(host, 600), {
+  const rows = Array.from({ length: 600 }, (_, index) => ad('a', DAY, `n${index}`, index))
+  const draft = await openDraft(host.warehouse, ads, { client: 'a', from: DAY, totals: TOTALS, rows })
+  await t.rejects(draft.seal(), {
     code: 'STAGED_UNREADABLE',
-    message: /refuses 2 of 100 rows: row 503 \(.*no such thing\); row 505 \(.*no such thing\)/,
+    message: /refuses 2 of 600 rows: row 503 \(no such thing\); row 505 \(no such thing\)/,
   })
   t.same(await host.rows(ads), [])
+  const rejects = await siftRows(draft.target, undisturbed)
+  t.match(rejects, [
+    { column: null, record: { name: 'n502' }, reason: 'is refused by BigQuery: no such thing' },
+    { record: { name: 'n504' } },
+  ])
+  await draft.seal()
+  await commits(t, host, draft.member(), 598)
+})
+
+for (const reason of ['stopped', 'timeout', 'backendError'] as const) {
+  t.test(`rows that are not stored because of others are sent again (${reason})`, async t => {
+    const host = await open(t)
+    const effect: RequestEffect = { kind: 'rows', indexes: [0, 3, 4], reason, message: '' }
+    const armed = host.server.faults.add({ on: 'tabledata.insertAll', effect })
+    await commits(t, host, await staged(host, 10), 10)
+    t.equal(armed.fired, 1)
+    t.same(
+      host.server.log.flatMap(({ kind, rows }) => (kind === 'tabledata.insertAll' ? [rows] : [])),
+      [10, 3],
+    )
+  })
+}
+
+t.test('rows that are never stored, for no fault of theirs, are no rejects', async t => {
+  const host = await open(t, {}, { tries: 3 })
+  const effect: RequestEffect = { kind: 'rows', indexes: [0], reason: 'stopped', message: '' }
+  host.server.faults.add({ on: 'tabledata.insertAll', effect, times: 100 })
+  await t.rejects(staged(host, 10), { code: 'WAREHOUSE_FAILED', message: /1 of 10 rows were not stored \(stopped\)/ })
+  t.equal(host.server.log.filter(({ kind }) => kind === 'tabledata.insertAll').length, 3)
+})
+
+t.test('rows of days that BigQuery does not stream are refused by it, and the others published', async t => {
+  const host = await open(t, { switches: { refuses: ({ name }) => (name === 'n3' ? 'too old' : undefined) } })
+  const rows = Array.from({ length: 6 }, (_, index) => ad('a', DAY, `n${index}`))
+  const draft = await openDraft(host.warehouse, ads, { client: 'a', from: DAY, totals: TOTALS, rows })
+  await t.rejects(draft.seal(), { code: 'STAGED_UNREADABLE', message: /refuses 1 of 6 rows: row 4 \(too old\)/ })
+  t.match(await siftRows(draft.target, undisturbed), [{ value: null, record: { name: 'n3' } }])
+  await draft.seal()
+  await commits(t, host, draft.member(), 5)
 })
 
 t.test('rows that were acknowledged and lost are noticed before the commit', async t => {

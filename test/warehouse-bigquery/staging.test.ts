@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
+import { undisturbed } from '../../lib/testing/stage.ts'
 import type { RequestFault } from '../servers/bigquery/faults.ts'
 import { ad } from '../warehouse/kit.ts'
 import { adLine, openArea } from './area.ts'
@@ -143,21 +146,75 @@ t.test('fewer rows than were sent are no success', async t => {
   await (await write('other', [adLine('x')])).seal()
 })
 
-t.test('the rows that BigQuery refuses are found and named', async t => {
-  const { server, write, staged, spooled } = await openArea(t)
-  const lines = Array.from({ length: 40 }, (_, index) =>
-    adLine(`n${index}`, index === 7 || index === 33 ? { clicks: 'many' } : {}),
-  )
-  const staging = await write('refused', lines)
-  await t.rejects(staging.seal(), {
-    code: 'STAGED_UNREADABLE',
-    message:
-      /row 8 of 40, client_id "a", date "2026-01-01", name "n7" \(.*\); row 34 of 40, client_id "a", date "2026-01-01", name "n33"/,
-  })
-  await staging.discard()
+/** Lines of which some are refused. */
+function linesBut(count: number, refused: readonly number[]): string[] {
+  return Array.from({ length: count }, (_, index) => adLine(`n${index}`, refused.includes(index) ? { clicks: 'many' } : {}))
+}
+
+t.test('the rows that BigQuery refuses are found, and the others loaded into another table', async t => {
+  const { server, area, write, staged, spooled } = await openArea(t)
+  const staging = await write('refused', linesBut(40, [7, 33]))
+  await t.rejects(staging.seal(), { code: 'STAGED_UNREADABLE', message: /BigQuery refuses what was staged: .* Field: clicks/ })
+  const refused = await staging.sift(undisturbed)
+  t.match(refused, [
+    {
+      row: { name: 'n7', clicks: 'many', cost: '0.5', note: null },
+      line: Buffer.from(`${linesBut(40, [7])[7]}\n`),
+      column: 'clicks',
+    },
+    { row: { name: 'n33' }, reason: 'is refused by BigQuery: Could not convert value to integer. Field: clicks; Value: many' },
+  ])
+  t.equal(refused.length, 2)
   t.same(await staged(), {}, 'nothing is left of the search')
-  t.same(spooled(), [])
+  t.equal(spooled().length, 1, 'but what is still to be loaded')
   t.ok(server.jobs.length < 25, `${server.jobs.length} jobs`)
+  await staging.reject([{ day: '2026-01-01', column: 'clicks', rule: 'warehouse', value: '"many"', reason: 'x', record: '{}' }])
+  await staging.seal()
+  t.match(area.find('refused'), { rows: /rows_refused_\d+`$/, rejects: /rejects_refused_\d+`$/ })
+  const rows = await server.query(
+    `SELECT name FROM ${area.find('refused')?.rows?.replaceAll('`', '').split('.').slice(1).join('.')}`,
+  )
+  t.equal(rows.length, 38)
+  await staging.discard()
+  t.same(await staged(), {})
+  t.same(spooled(), [])
+})
+
+t.test('a search that BigQuery fails in is a failure that may pass, and nothing of it is left', async t => {
+  const { server, write, staged, spooled } = await openArea(t, { tries: 2 })
+  const staging = await write('failing', linesBut(40, [7]))
+  await t.rejects(staging.seal(), { code: 'STAGED_UNREADABLE' })
+  server.faults.add({ on: 'job', job: 'LOAD', effect: { kind: 'error', reason: 'backendError' }, skip: 2, times: 1_000 })
+  await t.rejects(staging.sift(undisturbed), { code: 'WAREHOUSE_FAILED' })
+  t.equal(spooled().length, 1)
+  await staging.discard()
+  t.same(await staged(), {})
+  t.same(spooled(), [])
+})
+
+t.test('answers that are lost in a search change nothing of what it finds', async t => {
+  const { server, write } = await openArea(t)
+  const staging = await write('lossy', linesBut(40, [7, 8]))
+  await t.rejects(staging.seal(), { code: 'STAGED_UNREADABLE' })
+  const armed = (['upload.start', 'upload.put', 'jobs.get'] as const).map(on =>
+    server.faults.add({ on, effect: { kind: 'reset', after: true }, times: 3 }),
+  )
+  t.same(
+    (await staging.sift(undisturbed)).map(({ row }) => row.name),
+    ['n7', 'n8'],
+  )
+  t.same(
+    armed.map(({ fired }) => fired),
+    [3, 3, 3],
+  )
+})
+
+t.test("rejects that BigQuery does not take are nobody else's fault", async t => {
+  const { write } = await openArea(t)
+  const staging = await write('bad-reject', linesBut(3, []))
+  await staging.reject([{ day: 'never', column: null, rule: 'x', value: null, reason: 'x', record: '{}' }])
+  await t.rejects(staging.seal(), { code: 'STAGED_UNREADABLE', message: /rejects_bad_reject.*Field: day/ })
+  t.same(await staging.sift(undisturbed), [])
 })
 
 t.test('what dead attempts left is found by its name, on the server and on the disk', async t => {
@@ -165,8 +222,9 @@ t.test('what dead attempts left is found by its name, on the server and on the d
   await (await write('dead-1', [adLine('x')])).seal()
   await write('dead-2', [adLine('x')])
   await (await write('alive-1', [adLine('y')])).seal()
+  writeFileSync(join(spool, 'rows_dead_3_1_part2.ndjson.gz'), 'of a search that was killed')
   await server.query('CREATE TABLE headrace_staging.somebody_elses (name VARCHAR)')
-  t.equal(await area.sweep(new Set(['alive-1'])), 2, spool)
-  t.same(Object.keys(await staged()).sort(), ['rows_alive_1_3', 'somebody_elses'])
+  t.equal(await area.sweep(new Set(['alive-1'])), 3, spool)
+  t.match(Object.keys(await staged()).sort(), [/^rows_alive_1_\d$/, 'somebody_elses'])
   t.same(spooled(), [])
 })

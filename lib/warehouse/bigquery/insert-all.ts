@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto'
 import { DataError, TransientError } from '../../errors.ts'
 import { type Table, warehouseSchema } from '../../table.ts'
 import { STAGED_REJECT_FIELDS } from '../kept.ts'
-import type { Staging } from '../warehouse.ts'
+import { MOST_REFUSED, type Refusal } from '../sift.ts'
+import type { RefusedRow, Staging } from '../warehouse.ts'
 import type { Client } from './client.ts'
 import { failure } from './failure.ts'
 import { resultRows, runQuery } from './jobs.ts'
 import { rejectLines } from './json.ts'
 import { identifier, type TableId, tablePath, tableText } from './names.ts'
 import { ensureTable } from './prepare.ts'
+import { refusedRow } from './refused.ts'
 import type { Declared, Field } from './schema.ts'
 import type { StagedAttempt, StagingArea } from './staging.ts'
 
@@ -65,6 +67,7 @@ export class InsertArea implements StagingArea {
     return {
       write: bytes => rows.write(bytes),
       reject: refused => rejects.write(Buffer.from(rejectLines(refused))),
+      sift: async () => rows.sift(table),
       seal: async () => {
         const sources = [await rows.seal(), await rejects.seal()]
         this.#staged.set(attemptId, { rows: sources[0], rejects: sources[1], jobs: rows.jobs + rejects.jobs })
@@ -111,6 +114,8 @@ class StreamedRows {
   readonly #attemptId: string
   readonly #at = new Date().toISOString()
   #rows = 0
+  #dropped = 0
+  #refused: RefusedStreamedRow[] = []
   bytes = 0
   /** Jobs it took to look whether everything arrived. */
   jobs = 0
@@ -125,59 +130,106 @@ class StreamedRows {
   async write(bytes: Uint8Array): Promise<void> {
     const { buffer, byteOffset, byteLength } = bytes
     const text = Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
-    let rows: string[] = []
+    let rows: StreamedRow[] = []
     let size = 0
     for (let from = 0; from < text.length; ) {
-      const end = text.indexOf('\n', from)
-      const row = this.#row(text.slice(from + 1, end))
-      if (rows.length >= MOST_ROWS || (rows.length > 0 && size + row.length > MOST_BYTES / 3)) {
+      const end = text.indexOf('\n', from) + 1
+      const row = { number: this.#rows++, line: text.slice(from, end) }
+      if (rows.length >= MOST_ROWS || (rows.length > 0 && size + row.line.length > MOST_BYTES / 3)) {
         await this.#send(rows)
         rows = []
         size = 0
       }
       rows.push(row)
-      size += row.length
-      from = end + 1
+      size += row.line.length
+      from = end
     }
     if (rows.length > 0) await this.#send(rows)
     this.bytes += byteLength
   }
 
-  /** A row of the request from the line of it, whose brace is gone already. */
-  #row(line: string): string {
-    const number = this.#rows++
-    const own = `"headrace_attempt":"${this.#attemptId}","headrace_row":${number},"headrace_at":"${this.#at}"`
-    return `{"insertId":"${this.#attemptId}-${number}","json":{${own},${line}}`
+  /** Rows that are refused are kept for `sift`; those that were not stored for no fault of theirs are sent again. */
+  async #send(rows: readonly StreamedRow[]): Promise<void> {
+    for (let failures = 0, left = rows; left.length > 0; ) {
+      const before = this.#refused.length
+      const again: StreamedRow[] = []
+      let reason = 'stopped'
+      for (const { index = -1, errors = [] } of await this.#insert(left)) {
+        const row = left[index]
+        const fault = errors.find(error => error.reason === 'invalid')
+        if (row !== undefined && fault !== undefined) this.#refuse(row, fault)
+        else if (row !== undefined) {
+          again.push(row)
+          reason = errors.find(error => error.reason !== undefined)?.reason ?? reason
+        }
+      }
+      left = again
+      // Rows that only stopped because of others go at once.
+      if (again.length === 0 || this.#refused.length > before) continue
+      if (++failures >= this.#client.settings.tries) {
+        throw new TransientError('WAREHOUSE_FAILED', {
+          message: `${tableText(this.#table)}: ${again.length} of ${rows.length} rows were not stored (${reason})`,
+          hint: 'Nothing of this chunk was published; it is read again.',
+        })
+      }
+      await this.#client.pause(failures)
+    }
   }
 
-  async #send(rows: readonly string[]): Promise<void> {
+  async #insert(rows: readonly StreamedRow[]): Promise<readonly InsertError[]> {
     const { dataset, table } = this.#table
-    const body = Buffer.from(`{"skipInvalidRows":true,"rows":[${rows.join(',')}]}`)
+    const body = Buffer.from(`{"skipInvalidRows":true,"rows":[${rows.map(row => this.#sent(row)).join(',')}]}`)
     const path = `/datasets/${dataset}/tables/${table}/insertAll`
-    let answer: { readonly insertErrors?: readonly InsertError[] }
     try {
       // The ids of the rows make it harmless to send them again.
-      answer = (await this.#client.ask({ method: 'POST', path, bytes: body, headers: { 'Content-Type': 'application/json' } }))
-        .body
+      const answer = await this.#client.ask({
+        method: 'POST',
+        path,
+        bytes: body,
+        headers: { 'Content-Type': 'application/json' },
+      })
+      const { insertErrors = [] }: { readonly insertErrors?: readonly InsertError[] } = answer.body
+      return insertErrors
     } catch (error) {
       throw failure(tableText(this.#table), error, 'Nothing of this chunk was published.')
     }
-    const refused = answer.insertErrors ?? []
-    if (refused.length === 0) return
-    const first = this.#rows - rows.length
-    const named = refused.slice(0, 5).map(({ index = 0, errors = [] }) => {
-      const [{ message = 'refused', location = '' } = {}] = errors
-      return `row ${first + index + 1} (${location === '' ? '' : `${location}: `}${message})`
+  }
+
+  /** A row as it stands in the request: that of the line, and what is ours. */
+  #sent({ number, line }: StreamedRow): string {
+    const own = `"headrace_attempt":"${this.#attemptId}","headrace_row":${number},"headrace_at":"${this.#at}"`
+    return `{"insertId":"${this.#attemptId}-${number}","json":{${own},${line.slice(1, -1)}}`
+  }
+
+  #refuse({ number, line }: StreamedRow, { message = 'refused', location = '' }: RowError): void {
+    this.#refused.push({ number, line, message, column: location === '' ? null : location })
+    if (this.#refused.length > MOST_REFUSED) throw this.#unreadable(`more than ${MOST_REFUSED}`)
+  }
+
+  #unreadable(count: string): DataError {
+    const named = this.#refused
+      .slice(0, 5)
+      .map(({ number, message, column }) => `row ${number + 1} (${column == null ? '' : `${column}: `}${message})`)
+    return new DataError('STAGED_UNREADABLE', {
+      message: `${tableText(this.#table)}: BigQuery refuses ${count} of ${this.#rows} rows: ${named.join('; ')}`,
+      hint: 'Nothing of this chunk was published. So many have one cause: reject them with a constraint of the table, or map them to something else.',
     })
-    throw new DataError('STAGED_UNREADABLE', {
-      message: `BigQuery refuses ${refused.length} of ${rows.length} rows: ${named.join('; ')}`,
-      hint: 'Nothing of this chunk was published. Reject such rows with a constraint of the table, or map them to something else.',
-    })
+  }
+
+  /** The rows that were refused; they are not expected any more. */
+  sift(table: Table): RefusedRow[] {
+    const refused = this.#refused
+    this.#refused = []
+    this.#dropped += refused.length
+    for (const { line } of refused) this.bytes -= Buffer.byteLength(line)
+    return refused.map(({ line, ...refusal }) => refusedRow(table, Buffer.from(line), refusal))
   }
 
   /** Looks whether every row arrived; returns the text a query reads them by. */
   async seal(): Promise<string | undefined> {
-    if (this.#rows === 0) return undefined
+    if (this.#refused.length > 0) throw this.#unreadable(String(this.#refused.length))
+    const expected = this.#rows - this.#dropped
+    if (expected === 0) return undefined
     const mine = `headrace_attempt = '${this.#attemptId}' AND headrace_at = TIMESTAMP '${this.#at}'`
     const sql = `SELECT COUNT(DISTINCT headrace_row) AS n FROM ${tablePath(this.#table)} WHERE ${mine}`
     let found: string | null | undefined
@@ -188,9 +240,9 @@ class StreamedRows {
     } catch (error) {
       throw failure(tableText(this.#table), error, 'Nothing of this chunk was published.')
     }
-    if (found !== String(this.#rows)) {
+    if (found !== String(expected)) {
       throw new TransientError('WAREHOUSE_FAILED', {
-        message: `${tableText(this.#table)}: ${this.#rows} rows streamed, ${found} arrived`,
+        message: `${tableText(this.#table)}: ${expected} rows streamed, ${found} arrived`,
         hint: 'Nothing of this chunk was published; it is read again. For some minutes BigQuery may lose rows of a table that is new.',
       })
     }
@@ -202,7 +254,21 @@ class StreamedRows {
   }
 }
 
+/** A row with its line, and its number among those of the attempt. */
+interface StreamedRow {
+  readonly number: number
+  readonly line: string
+}
+
+interface RefusedStreamedRow extends StreamedRow, Refusal {}
+
+interface RowError {
+  readonly reason?: string
+  readonly message?: string
+  readonly location?: string
+}
+
 interface InsertError {
   readonly index?: number
-  readonly errors?: readonly { readonly message?: string; readonly location?: string }[]
+  readonly errors?: readonly RowError[]
 }

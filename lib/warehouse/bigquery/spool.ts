@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { createReadStream, type WriteStream } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { finished } from 'node:stream/promises'
 import { constants, createGunzip, createGzip } from 'node:zlib'
+import { linesOf } from '../sift.ts'
 
 /** A file of lines, compressed as it is written. */
 export class SpoolFile {
@@ -59,16 +58,13 @@ export async function openSpool(folder: string, name: string): Promise<SpoolFile
 
 const SUFFIX = '.ndjson.gz'
 
-/** The lines of a spool file, without their ends. */
-export async function* spooledLines(path: string): AsyncGenerator<string> {
+/** The lines of a spool file, each with its end. */
+export async function* spooledLines(path: string): AsyncGenerator<Buffer> {
   const source = createReadStream(path)
   const text = source.pipe(createGunzip())
   source.on('error', error => text.destroy(error))
-  const lines = createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })
-  const failed = once(text, 'error').then(([error]) => Promise.reject(error))
-  failed.catch(() => undefined)
   try {
-    yield* lines
+    yield* linesOf(text, { quotes: false })
   } finally {
     source.destroy()
     text.destroy()

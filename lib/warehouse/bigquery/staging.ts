@@ -1,16 +1,17 @@
 import { DataError, TransientError } from '../../errors.ts'
 import { type Table, type WarehouseField, warehouseSchema } from '../../table.ts'
 import { STAGED_REJECT_FIELDS } from '../kept.ts'
-import type { Staging } from '../warehouse.ts'
+import { copyLines, findRefused, type PartFile } from '../sift.ts'
+import type { RefusedRow, Staging } from '../warehouse.ts'
 import type { Client } from './client.ts'
 import { failure } from './failure.ts'
 import { JobFailed } from './jobs.ts'
 import { rejectLines } from './json.ts'
 import { type TableId, tablePath, tableText } from './names.ts'
-import { describeRefused, refusedRows } from './refused.ts'
+import { refusedRow } from './refused.ts'
 import type { Declared } from './schema.ts'
 import type { StagedSource } from './script.ts'
-import { openSpool, removeSpooled, type SpoolFile, spooledNames } from './spool.ts'
+import { openSpool, removeSpooled, type SpoolFile, spooledLines, spooledNames } from './spool.ts'
 import { dropStaged, loadFile, stagedTables } from './staged-tables.ts'
 
 /** What is staged of an attempt, and the jobs it took. */
@@ -57,17 +58,20 @@ export class LoadArea implements StagingArea {
 
   async stage(table: Table, attemptId: string): Promise<Staging> {
     // The same attempt may stage twice, and a job id stands for one content.
-    const suffix = `${attemptId.replaceAll('-', '_')}_${++this.#serial}`
-    const rows = new LoadedFile(this.#client, `rows_${suffix}`, warehouseSchema(table), table.key)
-    const rejects = new LoadedFile(this.#client, `rejects_${suffix}`, STAGED_REJECT_FIELDS, [])
+    const name = (kind: 'rows' | 'rejects'): string => `${kind}_${attemptId.replaceAll('-', '_')}_${++this.#serial}`
+    const rows = new LoadedFile(this.#client, () => name('rows'), warehouseSchema(table))
+    const rejects = new LoadedFile(this.#client, () => name('rejects'), STAGED_REJECT_FIELDS)
     return {
       write: (bytes, count) => rows.write(bytes, count),
       reject: refused => rejects.write(Buffer.from(rejectLines(refused)), refused.length),
       seal: async () => {
-        const [loaded, refused] = await Promise.all([rows.load(), rejects.load()])
+        // Not at once: rows that are refused become rejects.
+        const loaded = await rows.load()
+        const refused = await rejects.load()
         this.#staged.set(attemptId, { rows: loaded.path, rejects: refused.path, jobs: loaded.jobs + refused.jobs })
         return rows.bytes
       },
+      sift: ({ signal }) => rows.sift(table, signal),
       discard: async () => {
         this.#staged.delete(attemptId)
         await Promise.all([rows.remove(), rejects.remove()])
@@ -94,17 +98,18 @@ export class LoadArea implements StagingArea {
 /** Lines that wait in a file until all of them are loaded into a table at once. */
 class LoadedFile {
   readonly #client: Client
-  readonly #name: string
+  readonly #nextName: () => string
   readonly #fields: readonly WarehouseField[]
-  readonly #key: readonly string[]
+  #name: string
   #file: SpoolFile | undefined
   #sent = false
+  #refusal: JobFailed | undefined
 
-  constructor(client: Client, name: string, fields: readonly WarehouseField[], key: readonly string[]) {
+  constructor(client: Client, nextName: () => string, fields: readonly WarehouseField[]) {
     this.#client = client
-    this.#name = name
+    this.#nextName = nextName
     this.#fields = fields
-    this.#key = key
+    this.#name = nextName()
   }
 
   get bytes(): number {
@@ -126,11 +131,7 @@ class LoadedFile {
     const file = this.#file
     if (file === undefined) return { path: undefined, jobs: 0 }
     await file.close().catch((error: unknown) => Promise.reject(spoolFailed(file.path, error)))
-    const id: TableId = {
-      project: await this.#client.project(),
-      dataset: this.#client.settings.stagingDataset,
-      table: this.#name,
-    }
+    const id = await this.#table(this.#name)
     this.#sent = true
     try {
       const { job, jobs } = await loadFile(this.#client, id, this.#fields, file.path)
@@ -144,23 +145,70 @@ class LoadedFile {
       await file.remove()
       return { path: tablePath(id), jobs }
     } catch (error) {
-      if (!(error instanceof JobFailed && error.reason === 'invalid')) {
-        throw failure(tableText(id), error, 'Nothing of this chunk was published.')
-      }
-      const refused = await refusedRows(
-        this.#client,
-        { ...id, table: `${id.table}_part` },
-        this.#fields,
-        file.path,
-        file.lines,
-        error.details[0] ?? error.message,
-      )
+      if (!isRefusal(error)) throw failure(tableText(id), error, 'Nothing of this chunk was published.')
+      this.#refusal = error
       throw new DataError('STAGED_UNREADABLE', {
-        message: `BigQuery refuses ${describeRefused(refused, file.lines, this.#key)}: ${error.message}`,
-        hint: 'Nothing of this chunk was published. Reject such rows with a constraint of the table, or map them to something else.',
+        message: `${tableText(id)}: BigQuery refuses what was staged: ${error.message}; ${mostTelling(error)}`,
+        hint: 'Nothing of this chunk was published. Please report this.',
         cause: error,
       })
     }
+  }
+
+  /** Takes the lines out that a load was refused for; the others wait in a file of another name, because a job id stands for one content. */
+  async sift(table: Table, signal: AbortSignal): Promise<RefusedRow[]> {
+    const file = this.#file
+    const refusal = this.#refusal
+    if (file === undefined || refusal === undefined) return []
+    const refused = await findRefused(
+      {
+        name: 'BigQuery',
+        lines: file.lines,
+        why: { message: mostTelling(refusal) },
+        atOnce: 4,
+        read: () => spooledLines(file.path),
+        open: part => this.#openPart(part),
+      },
+      signal,
+    )
+    if (refused.length === 0) return []
+    this.#name = this.#nextName()
+    this.#file = undefined
+    this.#sent = false
+    this.#refusal = undefined
+    const without = new Set(refused.map(({ index }) => index))
+    try {
+      await copyLines(spooledLines(file.path), this, without)
+    } finally {
+      await file.remove()
+    }
+    return refused.map(({ line, refusal: why }) => refusedRow(table, line, why))
+  }
+
+  /** A part of the lines, on its way into a table that is dropped again. */
+  async #openPart(part: number): Promise<PartFile> {
+    const id = await this.#table(`${this.#name}_part${part}`)
+    const file = await openSpool(this.#client.settings.spool, id.table)
+    return {
+      write: (bytes, lines) => file.write(bytes, lines),
+      refusal: async () => {
+        try {
+          await file.close()
+          await loadFile(this.#client, id, this.#fields, file.path)
+          return undefined
+        } catch (error) {
+          if (isRefusal(error)) return { message: mostTelling(error) }
+          throw failure(tableText(id), error, 'Nothing of this chunk was published.')
+        } finally {
+          await dropStaged(this.#client, id.table)
+        }
+      },
+      remove: () => file.remove(),
+    }
+  }
+
+  async #table(table: string): Promise<TableId> {
+    return { project: await this.#client.project(), dataset: this.#client.settings.stagingDataset, table }
   }
 
   async remove(): Promise<void> {
@@ -169,6 +217,15 @@ class LoadedFile {
   }
 }
 
+/** Whether a load has ended because of what is in its file. */
+function isRefusal(error: unknown): error is JobFailed {
+  return error instanceof JobFailed && error.reason === 'invalid'
+}
+
+/** Of what BigQuery says about a load, first that there are errors, that which comes last is about a row. */
+function mostTelling({ details, message }: JobFailed): string {
+  return details.at(-1) ?? message
+}
 function spoolFailed(path: string, error: unknown): Error {
   const text = error instanceof Error ? error.message : String(error)
   const known = failure(path, error, 'Nothing of this chunk was published, what was there stays.')

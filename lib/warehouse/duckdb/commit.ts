@@ -1,22 +1,14 @@
 import { chunkText, daysOf } from '../../chunk.ts'
 import { DataError, type HeadraceError, TransientError } from '../../errors.ts'
-import type { ColumnType, Table } from '../../table.ts'
+import type { Table } from '../../table.ts'
 import { type DayChange, type DayCount, divergence, GroupRefused, type Member, type Publication } from '../warehouse.ts'
-import { CSV_DIALECT, REJECT_COLUMNS, stagedColumns } from './csv.ts'
+import { REJECT_COLUMNS } from './csv.ts'
 import type { Turn } from './database.ts'
 import { commitFailure } from './failure.ts'
+import { insertStaged, readCsv, type StagedTypes } from './read-csv.ts'
 import { Restated, type Scope } from './restated.ts'
-import { DUCKDB_TYPES, identifier, literal, rejectsName, SLICES, tableName } from './schema.ts'
+import { identifier, literal, rejectsName, SLICES, tableName } from './schema.ts'
 import type { StagingFolder } from './staging.ts'
-
-/** The DuckDB type staged text is read as, by column type. */
-export type StagedTypes = Readonly<Record<ColumnType, string>>
-
-/**
- * Decimals are read as 18 digits first: DuckDB converts text to its 38-digit type an order of magnitude slower, and few numbers need it. The
- * column keeps its full type.
- */
-export const NARROW_TYPES: StagedTypes = { ...DUCKDB_TYPES, NUMERIC: 'DECIMAL(18,9)' }
 
 /** Publishes the members of a group in one transaction. See `Warehouse.commit`. */
 export async function commitGroup(
@@ -179,18 +171,12 @@ class Group {
 
   async #replaceRows(publishing: readonly Member[]): Promise<void> {
     const { name: table, day, where } = this.#scope
-    const { columns } = this.#table
-    const names = stagedColumns(this.#table)
-    const type = (types: StagedTypes, name: string): string => types[columns[name]?.type ?? 'STRING']
-    const types = Object.fromEntries(names.map(name => [name, type(this.#staged, name)]))
     const files = publishing.map(({ attemptId }) => this.#folder.rows(attemptId))
-    // The casts are spelled out: left to the INSERT, DuckDB pushes them down into the slow conversion of text.
-    const values = names.map(name => `${identifier(name)}::${type(DUCKDB_TYPES, name)} AS ${identifier(name)}`)
     const inserted = await this.#turn.run(
       ...this.#listSlices('publishing', publishing),
       `DELETE FROM ${table} t USING publishing p WHERE t.client_id = p.client_id ` +
         `AND ${day} BETWEEN p.first AND p.last AND ${where}`,
-      `INSERT INTO ${table} BY NAME SELECT ${values.join(', ')} FROM ${this.#readCsv(files, types, publishing)}`,
+      insertStaged(this.#table, files, this.#longest(publishing), this.#staged),
     )
     const found = await this.counts()
     const expected = publishing.reduce((sum, { days }) => days.reduce((rows, day) => rows + day.rows, sum), 0)
@@ -249,19 +235,13 @@ class Group {
         member =>
           `INSERT INTO ${name} BY NAME SELECT ${literal(member.chunk.client)} AS client_id, *, ${literal(member.attemptId)} AS attempt_id, ` +
           `${member.intent === 'rejects'} AS held, now() AS rejected_at FROM ` +
-          this.#readCsv([this.#folder.rejects(member.attemptId)], REJECT_COLUMNS, [member]),
+          readCsv([this.#folder.rejects(member.attemptId)], REJECT_COLUMNS, this.#longest([member])),
       ),
     ]
   }
 
-  #readCsv(files: readonly string[], types: Readonly<Record<string, string>>, members: readonly Member[]): string {
-    // No line is longer than the largest write; a buffer no larger than needed keeps memory flat.
-    const longest = Math.max(1_000_000, ...members.map(({ attemptId }) => this.#folder.largestWrite(attemptId)))
-    const columns = Object.entries(types).map(([name, type]) => `${literal(name)}: ${literal(type)}`)
-    return (
-      `read_csv([${files.map(literal).join(', ')}], columns = {${columns.join(', ')}}, ${CSV_DIALECT}, ` +
-      `max_line_size = ${longest}, buffer_size = ${2 * longest})`
-    )
+  #longest(members: readonly Member[]): number {
+    return Math.max(0, ...members.map(({ attemptId }) => this.#folder.largestWrite(attemptId)))
   }
 
   /** Refuses the members that have a reason to be. */

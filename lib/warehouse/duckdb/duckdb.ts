@@ -3,9 +3,10 @@ import { resolve } from 'node:path'
 import { DataError } from '../../errors.ts'
 import type { Table } from '../../table.ts'
 import type { DayCount, Member, Publication, RejectQuery, StoredReject, Warehouse, WarehouseCall } from '../warehouse.ts'
-import { commitGroup, dayCount, NARROW_TYPES, type StagedTypes } from './commit.ts'
+import { commitGroup, dayCount } from './commit.ts'
 import { compileCsv } from './csv.ts'
 import { Database } from './database.ts'
+import { NARROW_TYPES, type StagedTypes } from './read-csv.ts'
 import {
   createStatements,
   DUCKDB_TYPES,
@@ -18,6 +19,7 @@ import {
   tableName,
   wideningStatements,
 } from './schema.ts'
+import { siftFile } from './sift.ts'
 import { StagingFolder } from './staging.ts'
 
 /** Settings of the embedded warehouse. */
@@ -167,7 +169,8 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     encoder: compileCsv,
     prepare,
     widen,
-    stage: (_table, attemptId) => folder.stage(attemptId),
+    stage: (table, attemptId) =>
+      folder.stage(attemptId, (file, call) => database.turn('write', turn => siftFile(turn, table, file, call.signal), call)),
     commit,
     charge: async () => ({ kind: 'none' }),
     recount,

@@ -1,4 +1,5 @@
 import { DataError, HeadraceError, isDiskFull, TransientError } from '../../errors.ts'
+import type { Refusal } from '../sift.ts'
 import { GroupRefused } from '../warehouse.ts'
 
 /** What DuckDB threw while it read or wrote, as an error of headrace; those of headrace stay as they are. */
@@ -26,6 +27,23 @@ export function commitFailure(table: string, error: unknown): Error {
     hint: `${safe} Please report this.`,
     cause: error,
   })
+}
+
+/** What a message of DuckDB says of a value it cannot read, and of a constraint that a row breaks. */
+const REFUSALS = [
+  /^Conversion Error: CSV Error[\s\S]*\nError when converting column "(?<column>.+?)"\. (?<message>.+)/,
+  /^Constraint Error: (?<message>NOT NULL constraint failed: [^.]+\.(?<column>.+))/,
+  /^Constraint Error: (?<message>CHECK constraint failed .+)/,
+]
+
+/**
+ * Why DuckDB does not take a row for what stands in it; nothing for any other error. A row that an index holds twice is no such row: two are at
+ * fault then, or none. Neither is a line that is not what was written.
+ */
+export function refusalOf(error: unknown): Refusal | undefined {
+  const message = error instanceof Error ? error.message : ''
+  const found = REFUSALS.map(pattern => pattern.exec(message)?.groups).find(groups => groups !== undefined)
+  return found?.message === undefined ? undefined : { message: found.message, column: found.column ?? null }
 }
 
 function firstLine(error: unknown): string {

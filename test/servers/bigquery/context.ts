@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts'
 import type { Duck } from './duck.ts'
 import type { Faults } from './faults.ts'
 import type { Jobs } from './jobs.ts'
+import type { Json } from './json.ts'
 
 /** Limits and doubtful points of the service; each is off unless a test asks for it. */
 export interface Switches {
@@ -19,6 +20,8 @@ export interface Switches {
   emptyMutationClaims: boolean
   /** The most rows one page of results or of table data has. */
   pageRows: number
+  /** Says why a row is refused that fits its table, for what nobody here can foresee. */
+  refuses: (row: Json) => string | undefined
   /** How long `getQueryResults` waits for a job unless the request says otherwise, in milliseconds. */
   longPollMs: number
 }

@@ -90,6 +90,7 @@ export class Streams {
   #errorsOf(entry: TableEntry, rows: readonly StreamedRow[], ignoreUnknown: boolean): RowErrors[] {
     const check = checkerOf(entry.fields)
     const { partitioning } = entry
+    const { switches } = this.#context
     return rows.flatMap(({ row }, index) => {
       const errors = check(row, ignoreUnknown).map(fault => ({
         reason: 'invalid',
@@ -102,6 +103,8 @@ export class Streams {
         const message = `The streamed row's partition ${day} is outside the allowed bounds: 10 years in the past to 1 year in the future`
         errors.push({ reason: 'invalid', location: partitioning?.field ?? '', debugInfo: '', message })
       }
+      const refused = errors.length === 0 ? switches.refuses(object(row)) : undefined
+      if (refused !== undefined) errors.push({ reason: 'invalid', location: '', debugInfo: '', message: refused })
       return errors.length === 0 ? [] : [{ index, errors }]
     })
   }

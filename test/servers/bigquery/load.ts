@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { bufferName, createStatement, type Draft, type TableEntry, type TableId, tableName } from './catalogue.ts'
-import type { Context } from './context.ts'
+import type { Context, Switches } from './context.ts'
 import type { Session } from './duck.ts'
 import { ApiError, type ErrorProto } from './errors.ts'
 import { insertFile, type Scan, scan } from './ingest.ts'
@@ -66,7 +66,7 @@ async function load(context: Context, job: Job, file: string): Promise<void> {
   const whole = truncate && decorator === undefined && disposition !== 'WRITE_TRUNCATE_DATA'
   if (existing !== undefined && fields !== undefined && !whole) mustMatch(catalogue.display(id), existing, fields)
 
-  const found = await check(file, target, config, job.stop.signal)
+  const found = await check(file, target, config, switches, job.stop.signal)
   const draft: Draft = { ...tableDraft({ ...config, expirationTime: undefined }), fields: target }
   const entry = existing ?? (await catalogue.createTable(id, draft))
   await context.duck.use(async session => {
@@ -99,14 +99,20 @@ async function load(context: Context, job: Job, file: string): Promise<void> {
 }
 
 /** Reads every row; throws the error of the job when one is bad. `errors` of a job holds five entries at most. */
-async function check(file: string, fields: readonly Field[], config: Json, signal: AbortSignal): Promise<Scan> {
+async function check(
+  file: string,
+  fields: readonly Field[],
+  config: Json,
+  { refuses }: Switches,
+  signal: AbortSignal,
+): Promise<Scan> {
   const most = integer(config.maxBadRecords) ?? 0
   if (most !== 0) throw new ApiError('notImplemented', 'maxBadRecords other than 0 is not known to this local server')
   const checkRow = checkerOf(fields)
   const details: ErrorProto[] = []
   let bad = 0
   const found = await scan(file, (line, position) => {
-    const message = problemOf(line, text => checkRow(text, config.ignoreUnknownValues === true))
+    const message = problemOf(line, row => checkRow(row, config.ignoreUnknownValues === true), refuses)
     if (message !== undefined && ++bad <= 3) {
       details.push({
         reason: 'invalid',
@@ -134,7 +140,11 @@ async function check(file: string, fields: readonly Field[], config: Json, signa
   )
 }
 
-function problemOf(line: string, checkRow: (row: unknown) => Parameters<typeof loadMessage>[0][]): string | undefined {
+function problemOf(
+  line: string,
+  checkRow: (row: unknown) => Parameters<typeof loadMessage>[0][],
+  refuses: Switches['refuses'],
+): string | undefined {
   let row: unknown
   try {
     row = JSON.parse(line)
@@ -142,7 +152,7 @@ function problemOf(line: string, checkRow: (row: unknown) => Parameters<typeof l
     return 'Parser terminated before end of string'
   }
   const [fault] = checkRow(row)
-  return fault === undefined ? undefined : loadMessage(fault)
+  return fault === undefined ? refuses(object(row)) : loadMessage(fault)
 }
 
 function mustMatch(display: string, { fields: live }: TableEntry, fields: readonly Field[]): void {

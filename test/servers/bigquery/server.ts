@@ -61,6 +61,7 @@ const SWITCHES: Switches = {
   freshTableLosesRowsMs: 0,
   emptyMutationClaims: false,
   pageRows: 100_000,
+  refuses: () => undefined,
   longPollMs: 10_000,
 }
 
