@@ -19,8 +19,11 @@ export interface ApiReply {
   readonly body: unknown
 }
 
-/** What becomes of a reply on its way: it is sent, perhaps another one; the connection breaks before it or in the middle; nothing ever comes. */
-export type Treatment = ApiReply | 'reset' | 'cut' | 'silence'
+/**
+ * What becomes of a reply on its way: it is sent, perhaps another one; the connection breaks before it or in the middle; it stops in the middle;
+ * nothing ever comes.
+ */
+export type Treatment = ApiReply | 'reset' | 'cut' | 'stall' | 'silence'
 
 /** An API on the loopback interface. */
 export interface ApiServer {
@@ -72,9 +75,11 @@ function send(response: ServerResponse, treatment: Treatment, reply: ApiReply): 
     response.socket?.resetAndDestroy()
     return
   }
-  const { status = 200, headers = {}, body } = treatment === 'cut' ? reply : treatment
+  const { status = 200, headers = {}, body } = treatment === 'cut' || treatment === 'stall' ? reply : treatment
   const bytes = typeof body === 'string' || Buffer.isBuffer(body) ? Buffer.from(body) : Buffer.from(JSON.stringify(body))
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length, ...headers })
-  if (treatment === 'cut') response.write(bytes.subarray(0, bytes.length / 2), () => response.socket?.resetAndDestroy())
+  const half = bytes.subarray(0, bytes.length / 2)
+  if (treatment === 'cut') response.write(half, () => response.socket?.resetAndDestroy())
+  else if (treatment === 'stall') response.write(half)
   else response.end(bytes)
 }
