@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import type { OAuth, Rotation } from '../../lib/http/oauth.ts'
 import { imported } from '../../lib/http/oauth-tokens.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
+import { sql } from '../ledger/kit.ts'
 import { RESET, type Scripted, type Server, serve } from '../servers/http.ts'
 import { failure, type Opened, openAccess, provider, VirtualTime } from './oauth-kit.ts'
 import { openClient } from './setup.ts'
@@ -93,16 +94,12 @@ t.test('the pair is in the ledger before the token is used', async t => {
 })
 
 t.test('a token that could not be stored is not used, is kept, and is stored as soon as the ledger can be written', async t => {
-  let full = true
-  const { headers, server, time, ledger, access } = await opened(t, tokens(1), {
-    wrap: ledger => ({
-      ...ledger,
-      renewGrant: async (...args) => {
-        if (full) throw new Error('database or disk is full')
-        return ledger.renewGrant(...args)
-      },
-    }),
-  })
+  const { headers, server, time, ledger, access, path } = await opened(t, tokens(1))
+  // The claim can be written, and the tokens cannot: the last byte of the disk went in between.
+  sql(
+    path,
+    "CREATE TRIGGER full BEFORE UPDATE OF sealed ON access_grant BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END",
+  )
   const asked = failure(headers())
   for (const ms of [500, 1_000]) {
     await time.sleeping(ms)
@@ -111,7 +108,7 @@ t.test('a token that could not be stored is not used, is kept, and is stored as 
   t.match(await asked, { code: 'GRANT_NOT_STORED', message: /books\/acme.*disk is full.*not used/ })
   t.match(await failure(headers()), { code: 'GRANT_NOT_STORED' }, 'and again, without another request')
   t.equal(server.received.length, 1)
-  full = false
+  sql(path, 'DROP TRIGGER full')
   t.strictSame(await headers(), { authorization: 'Bearer access-1' })
   t.equal(server.received.length, 1)
   t.strictSame(await access.close(), [])
