@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { pageToken, rest } from '../../connectors/rest/index.ts'
@@ -125,14 +126,23 @@ async function setup(t: Test, times: number, settings: Partial<Options>) {
   t.teardown(() => server.close())
   const path = folder(t)
   const waits: number[] = []
+  // Whoever sleeps moves the clock on, as far as nobody else has moved it already.
+  let ahead = 0
+  const now = (): number => Date.now() + ahead
   const options = {
     folder: path,
     pipeline: adsPipeline(connector(server.url)),
     from: DAY,
     to: DAY,
     clients: Object.keys(FAULTS),
-    settings: { requestSeconds: 1, attempts: 1, concurrency: 8, ...settings },
-    sleep: async (ms: number): Promise<void> => void waits.push(ms),
+    settings: { requestSeconds: 3, attempts: 1, concurrency: 8, leaseSeconds: 3_600, ...settings },
+    now,
+    sleep: async (ms: number): Promise<void> => {
+      const until = now() + ms
+      waits.push(ms)
+      await setImmediate()
+      ahead = Math.max(ahead, until - Date.now())
+    },
   }
   return { options, path, waits }
 }

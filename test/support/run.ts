@@ -36,6 +36,8 @@ export interface RunOptions {
   /** Waits are told here and not waited. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
   readonly owner?: string
+  /** The clock of the run and of its ledger, in epoch milliseconds. Default the real one. */
+  readonly now?: () => number
 }
 
 const NEVER = new AbortController().signal
@@ -51,7 +53,7 @@ export function deadOwner(): string {
 /** Runs a backfill in this process into DuckDB and SQLite files of the folder. */
 export async function run(options: RunOptions): Promise<BackfillResult> {
   const { folder, pipeline, from, to, clients, force = false, missing = false } = options
-  const ledger = openLedger(folder, options.owner)
+  const ledger = openLedger(folder, options.owner, options.now)
   const config = defineConfig({
     pipelines: [pipeline],
     clients,
@@ -70,6 +72,7 @@ export async function run(options: RunOptions): Promise<BackfillResult> {
         control: { stop: options.stop ?? NEVER, abort: options.abort ?? NEVER },
         ...(options.fault === undefined ? {} : { fault: options.fault }),
         ...(options.sleep === undefined ? {} : { sleep: options.sleep }),
+        ...(options.now === undefined ? {} : { now: options.now }),
       },
     )
   } finally {
@@ -78,8 +81,8 @@ export async function run(options: RunOptions): Promise<BackfillResult> {
 }
 
 /** The ledger of a folder. */
-export function openLedger(folder: string, owner?: string): Ledger {
-  return sqlite({ path: join(folder, 'ledger.sqlite'), ...(owner === undefined ? {} : { owner }) })
+export function openLedger(folder: string, owner?: string, now = Date.now): Ledger {
+  return sqlite({ path: join(folder, 'ledger.sqlite'), now, ...(owner === undefined ? {} : { owner }) })
 }
 
 /** Waits until nothing that this process began holds the warehouse of a folder any more. */
