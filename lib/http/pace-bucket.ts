@@ -17,8 +17,8 @@ const WIDEST_MS = 1_000
 /** How long to stop when the server does not say until when. */
 const STOP_MS = 10_000
 
-/** Floating point adds up to less than a nanosecond. */
-const NOTHING_MS = 1e-6
+/** What floating point makes of sums of epoch milliseconds is far below this. */
+export const NOTHING_MS = 0.01
 
 interface Stretch {
   from: number

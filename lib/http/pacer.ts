@@ -1,7 +1,7 @@
 import { ConfigError, TransientError } from '../errors.ts'
 import type { PaceLedger, Priority } from '../ledger/pace.ts'
 import type { Limit, LimitState, Pace, PaceRequest, Permit, TryOutcome } from './pace.ts'
-import { Bucket, problemOf } from './pace-bucket.ts'
+import { Bucket, NOTHING_MS, problemOf } from './pace-bucket.ts'
 import { Concurrency } from './pace-concurrency.ts'
 import { type Account, Queue, SCOPES, type Waiting } from './pace-queue.ts'
 import { Sharing } from './pace-sharing.ts'
@@ -169,7 +169,7 @@ export class Pacer {
         if (ready === undefined && !lacking.has(bucket)) lacking.set(bucket, waiting)
         due = Math.max(due, ready ?? Number.POSITIVE_INFINITY)
       }
-      if (due > now + 1e-6) {
+      if (due > now + NOTHING_MS) {
         for (const bucket of waiting.buckets[scope]) taken.add(bucket)
         return due
       }
