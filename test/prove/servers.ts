@@ -1,55 +1,26 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { type AddressInfo, createServer as createTcpServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { offset, rest } from '../../connectors/rest/index.ts'
 import { toEpochDay } from '../../lib/chunk.ts'
 import { defineConnector, definePipeline, type RunEvent } from '../../lib/index.ts'
 import { client, day, decimal, integer, text } from '../../lib/mapping.ts'
 import { date, defineTable, int64, numeric, string } from '../../lib/table.ts'
 import { rows, run } from '../support/run.ts'
+import { fromMediaWiki } from './servers/mediawiki.ts'
+import { folder, freePort, installed, start, stopAll } from './servers/process.ts'
+import { throughToxiproxy } from './servers/toxiproxy.ts'
 
 /**
  * Backfills through servers that nobody here wrote: nginx limits requests and connections per account, compresses, and says 502 when what is behind it
- * breaks off; Prometheus refuses ranges with more than 11,000 points. Every row must arrive, exactly once.
- * Takes half a minute. Servers that are not installed are named and left out. Run it with: node test/prove/servers.ts
+ * breaks off; Prometheus refuses ranges with more than 11,000 points; MediaWiki pages with a continuation of its own; toxiproxy cuts, stalls and slices
+ * what comes through it. Every row must arrive, exactly once, or a clear error.
+ * Takes a minute or two. Servers that are not installed are named and left out. Run it with: node test/prove/servers.ts
  */
-
-const folder = mkdtempSync(join(tmpdir(), 'headrace-servers-'))
-const children: ChildProcess[] = []
-
-/** The path of a program, if it is installed. */
-function installed(program: string): string | undefined {
-  const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
-  const found = places.map(place => join(place, program)).find(existsSync)
-  if (found === undefined) console.log(`${program} is not installed: left out`)
-  return found
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
-
-/** Starts a server, and waits until it answers. */
-async function start(program: string, args: readonly string[], url: string): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  children.push(child)
-  for (let tries = 0; tries < 200; tries++) {
-    const answer = await fetch(url).catch(() => undefined)
-    if (answer !== undefined && answer.status < 500) return
-    await delay(50)
-  }
-  throw new Error(`${program} does not answer at ${url}`)
-}
 
 const ACCOUNTS = ['north', 'south', 'east']
 const DAYS = 4
@@ -227,7 +198,10 @@ try {
   if (nginx !== undefined) await throughNginx(nginx)
   const [prometheus, promtool] = [installed('prometheus'), installed('promtool')]
   if (prometheus !== undefined && promtool !== undefined) await fromPrometheus(prometheus, promtool)
+  const php = installed('php')
+  if (php !== undefined) await fromMediaWiki(php)
+  const go = installed('go')
+  if (go !== undefined) await throughToxiproxy(go)
 } finally {
-  for (const child of children) child.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
+  stopAll()
 }
