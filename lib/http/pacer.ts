@@ -240,7 +240,8 @@ export class Pacer {
     if (at === Number.POSITIVE_INFINITY) return
     const alarm = { at, off: new AbortController() }
     this.#alarm = alarm
-    this.#context.sleep(Math.ceil(at - this.#context.now()), alarm.off.signal).then(
+    // The moment may have passed since it was looked up.
+    this.#context.sleep(Math.max(0, Math.ceil(at - this.#context.now())), alarm.off.signal).then(
       () => {
         if (this.#alarm !== alarm) return
         this.#alarm = undefined

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { offset, rest } from '../../connectors/rest/index.ts'
 import { toEpochDay } from '../../lib/chunk.ts'
+import type { ApiPolicy } from '../../lib/http/index.ts'
 import { defineConnector, definePipeline, type RunEvent } from '../../lib/index.ts'
 import { client, day, decimal, integer, text } from '../../lib/mapping.ts'
 import { date, defineTable, int64, numeric, string } from '../../lib/table.ts'
@@ -72,59 +73,73 @@ async function throughNginx(nginx: string): Promise<void> {
     http {
       access_log ${join(folder, 'access.log')}; ${temporary.join(' ')}
       gzip on; gzip_types application/json; gzip_min_length 100;
-      limit_req_zone $arg_account zone=account:1m rate=20r/s; limit_req_status 429;
-      limit_conn_zone $arg_account zone=connections:1m; limit_conn_status 429;
+      limit_req_zone $arg_account$uri zone=account:1m rate=20r/s;
+      limit_conn_zone $arg_account$uri zone=connections:1m; limit_req zone=account burst=5 nodelay; limit_conn connections 2;
       map $status $wait { 429 1; default ""; }
+      add_header Retry-After $wait always;
       server {
         listen 127.0.0.1:${port};
-        location / {
-          limit_req zone=account burst=5 nodelay; limit_conn connections 2;
-          add_header Retry-After $wait always; proxy_pass http://127.0.0.1:${sales.port};
-        }
+        location /told { limit_req_status 429; limit_conn_status 429; proxy_pass http://127.0.0.1:${sales.port}; }
+        location / { proxy_pass http://127.0.0.1:${sales.port}; }
       }
     }`,
   )
   await start(nginx, ['-c', config, '-e', join(folder, 'error.log')], `http://127.0.0.1:${port}/`)
-  const table = defineTable(
-    'shop.sales',
-    { client_id: string(), date: date(), sale: string(), amount: numeric() },
-    { partitionBy: 'date', key: ['client_id', 'date', 'sale'] },
-  )
-  const pipeline = definePipeline({
-    name: 'sales',
-    source: rest<Sale>({
+  // nginx itself says 503, and not how long to wait.
+  const declared: ApiPolicy = { limits: [{ per: 'account', requests: 20, seconds: 1, burst: 5 }], concurrency: 2 }
+  const ways: readonly { readonly name: string; readonly refusal: number; readonly api?: ApiPolicy }[] = [
+    { name: 'told', refusal: 429 },
+    { name: 'silent', refusal: 503 },
+    { name: 'declared', refusal: 503, api: declared },
+  ]
+  for (const way of ways) await sellThrough(way)
+
+  async function sellThrough({ name, refusal, api }: (typeof ways)[number]): Promise<void> {
+    const before = sales.broken()
+    const table = defineTable(
+      'shop.sales',
+      { client_id: string(), date: date(), sale: string(), amount: numeric() },
+      { partitionBy: 'date', key: ['client_id', 'date', 'sale'] },
+    )
+    const pipeline = definePipeline({
       name: 'sales',
-      url: `http://127.0.0.1:${port}/sales`,
-      query: { account: '{client}', day: '{from}' },
-      records: 'sales',
-      pages: offset({ param: 'offset', size: { param: 'limit', records: PAGE }, total: 'total' }),
-    }),
-    table,
-    map: { client_id: client('account'), date: day('day'), sale: text('sale'), amount: decimal('amount') },
-    totals: ['amount'],
-  })
-  const { exitCode, progress } = await run({
-    folder: join(folder, 'nginx'),
-    pipeline,
-    from: '2026-03-01',
-    to: `2026-03-0${DAYS}`,
-    clients: ACCOUNTS,
-    settings: { concurrency: 8, requestAttempts: 20 },
-  })
-  assert.equal(exitCode, 0)
-  assert.equal(progress.published, ACCOUNTS.length * DAYS)
-  const [found] = await rows(
-    join(folder, 'nginx'),
-    'SELECT count(*)::INT AS n, count(DISTINCT (client_id, date, sale))::INT AS keys FROM shop.sales',
-  )
-  assert.deepEqual(found, { n: ACCOUNTS.length * DAYS * PER_DAY, keys: ACCOUNTS.length * DAYS * PER_DAY })
-  const log = execFileSync('awk', ['{ n[$9]++ } END { for (s in n) printf "%s %d\\n", s, n[s] }', join(folder, 'access.log')], {
-    encoding: 'utf8',
-  })
-  const count = (status: number): number => Number(new RegExp(`^${status} (\\d+)$`, 'm').exec(log)?.[1] ?? 0)
-  assert.ok(count(429) > 0, 'nginx has refused something')
-  assert.equal(count(502), sales.broken(), 'what broke off behind nginx came as 502')
-  console.log(`nginx: ${found?.n} rows in ${count(200)} answers, ${count(429)} times 429, ${count(502)} times 502`)
+      source: rest<Sale>({
+        name: 'sales',
+        url: `http://127.0.0.1:${port}/${name}`,
+        ...(api === undefined ? {} : { api }),
+        query: { account: '{client}', day: '{from}' },
+        records: 'sales',
+        pages: offset({ param: 'offset', size: { param: 'limit', records: PAGE }, total: 'total' }),
+      }),
+      table,
+      map: { client_id: client('account'), date: day('day'), sale: text('sale'), amount: decimal('amount') },
+      totals: ['amount'],
+    })
+    const { exitCode, progress } = await run({
+      folder: join(folder, `nginx-${name}`),
+      pipeline,
+      from: '2026-03-01',
+      to: `2026-03-0${DAYS}`,
+      clients: ACCOUNTS,
+      settings: { concurrency: 8, requestAttempts: 20 },
+    })
+    assert.equal(exitCode, 0)
+    assert.equal(progress.published, ACCOUNTS.length * DAYS)
+    const [found] = await rows(
+      join(folder, `nginx-${name}`),
+      'SELECT count(*)::INT AS n, count(DISTINCT (client_id, date, sale))::INT AS keys FROM shop.sales',
+    )
+    assert.deepEqual(found, { n: ACCOUNTS.length * DAYS * PER_DAY, keys: ACCOUNTS.length * DAYS * PER_DAY })
+    const log = readFileSync(join(folder, 'access.log'), 'utf8').split('\n')
+    const count = (status: number): number =>
+      log.filter(line => line.includes(`GET /${name}?`) && line.includes(`HTTP/1.1" ${status} `)).length
+    if (api === undefined) assert.ok(count(refusal) > 0, 'nginx has refused something')
+    else assert.ok(count(refusal) * 10 < count(200), 'where the limit is declared nginx refuses hardly anything')
+    assert.equal(count(502), sales.broken() - before, 'what broke off behind nginx came as 502')
+    console.log(
+      `nginx, ${name}: ${found?.n} rows in ${count(200)} answers, ${count(refusal)} times ${refusal}, ${count(502)} times 502`,
+    )
+  }
 }
 
 /** A sample per hour of ten days; headrace asks for one point per 10 seconds, of which Prometheus gives 11,000, a day and a quarter. */
