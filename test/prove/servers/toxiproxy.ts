@@ -112,8 +112,9 @@ export async function throughToxiproxy(go: string): Promise<void> {
       }
       const found = `${progress.published} chunks, ${contents?.n} rows, ${repeated} requests repeated`
       console.log(`toxiproxy, ${title}: exit code ${exitCode}, ${found}`)
+      // How many chunks it took is not told before: a window whose answer broke off twice is halved.
       if (deadly) assert.deepEqual([exitCode, progress.published, contents?.n], [1, 0, 0])
-      else assert.deepEqual([exitCode, progress.published, contents], [0, CLIENTS.length, expected])
+      else assert.deepEqual([exitCode, contents], [0, expected])
     }
     assert.ok(retries > 0, 'the proxy has struck something')
   } finally {
