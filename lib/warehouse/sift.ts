@@ -75,9 +75,6 @@ export async function findRefused(sieve: Sieve, signal: AbortSignal): Promise<Re
   let refused = why === undefined ? await tried(sieve, [whole], part, signal) : [{ ...whole, refusal: why }]
   while (refused.some(isDivisible)) {
     const found = await tried(sieve, refused.filter(isDivisible).flatMap(divided), part, signal)
-    // What is refused although all of its parts are taken is not refused for a row.
-    if (refused.some(range => isDivisible(range) && !found.some(({ from, to }) => from >= range.from && to <= range.to)))
-      return []
     refused = [...refused.filter(range => !isDivisible(range)), ...found].sort((a, b) => a.from - b.from)
     if (refused.length > MOST_REFUSED) throw tooMany(sieve.name, lines, refused)
   }

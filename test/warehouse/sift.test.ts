@@ -93,6 +93,12 @@ t.test('when most lines are refused, that is told after few tries', async t => {
 t.test('no line is blamed for what it is not refused for by itself', async t => {
   const together = new Lines(50, part => part.includes('3') && part.includes('40'))
   t.same(await together.find(true), [])
+  const both = new Lines(50, part => part.includes('7') || (part.includes('30') && part.includes('31')))
+  t.same(
+    (await both.find(true)).map(({ index }) => index),
+    [7],
+    'what is refused all the same will be refused again',
+  )
   t.same(await new Lines(50, part => part.length === 50).find(false), [], 'the whole is refused, its parts are not')
   t.same(await new Lines(50, () => false).find(true), [], 'it was, and is not any more')
   t.same(await new Lines(50, () => false).find(false), [])
