@@ -93,6 +93,7 @@ export const SIFT_CASES: readonly ConformanceCase[] = [
     const same = await openDraft(warehouse, TABLE, { client: 'a', from: D1, to: D2, totals: TOTALS, rows: others })
     await stageBatch({ rejects: [conformanceReject(D1, {}), ...rejects], deduplicated: 0 }, same.target)
     deepEqual(draft.member().days, same.member().days, 'as if they had never been staged')
+    await same.target.staging.discard()
   }),
   prepared('a chunk of which every row is refused becomes empty', async host => {
     const { warehouse } = host
