@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bigquery } from '../../../lib/index.ts'
@@ -34,6 +34,10 @@ interface QueryAnswer {
   readonly numDmlAffectedRows?: string
   readonly error?: { readonly message?: string }
 }
+
+/** Where rows wait on their way to an emulator. */
+const spools = mkdtempSync(join(tmpdir(), 'headrace-spools-'))
+process.once('exit', () => rmSync(spools, { recursive: true, force: true }))
 
 const ALL_DAYS = "BETWEEN '0001-01-01' AND '9999-12-31'"
 
@@ -73,7 +77,7 @@ export function openArea(url: string, staging: BigQueryOptions['staging']): Area
       project,
       location: 'US',
       apiEndpoint: url,
-      spool: mkdtempSync(join(tmpdir(), 'headrace-emulator-')),
+      spool: join(spools, project),
       ...(staging === undefined ? {} : { staging }),
       tries: 2,
       retrySeconds: 0.05,
