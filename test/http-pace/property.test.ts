@@ -11,7 +11,7 @@ import { VirtualTime } from './virtual-time.ts'
 const limit: fc.Arbitrary<Limit> = fc.record(
   {
     per: fc.constantFrom('app', 'account', 'endpoint'),
-    requests: fc.integer({ min: 1, max: 200 }),
+    requests: fc.integer({ min: 1, max: 40 }),
     seconds: fc.constantFrom(1, 2, 10, 60),
     burst: fc.integer({ min: 1, max: 30 }),
   },
@@ -34,7 +34,7 @@ const asked = fc.record({
   endpoint: fc.constantFrom('x', 'y'),
   cost: fc.oneof({ weight: 4, arbitrary: fc.constant(1) }, fc.integer({ min: 0, max: 8 })),
   priority: fc.constantFrom('live' as const, 'backfill' as const),
-  comes: fc.nat(3_000),
+  comes: fc.nat(1_000),
   takes: fc.nat(400),
   /** After how many milliseconds it is not wanted any more. */
   patience: fc.option(fc.nat(2_000), { nil: undefined, freq: 4 }),
@@ -60,7 +60,7 @@ t.test(
     await fc.assert(
       fc.asyncProperty(
         fc.array(limit, { maxLength: 4 }),
-        fc.array(asked, { minLength: 1, maxLength: 60 }),
+        fc.array(asked, { minLength: 20, maxLength: 100, size: 'max' }),
         fc.integer({ min: 1, max: 5 }),
         async (limits, requests, concurrency) => {
           time = new VirtualTime()
