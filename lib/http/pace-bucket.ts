@@ -70,7 +70,7 @@ export class Bucket {
   /** When a request may go as far as this bucket is concerned; undefined when more of the schedule has to be reserved first. */
   readyAt(cost: number, priority: Priority, now: number): number | undefined {
     this.#capacity = Math.max(this.#capacity, cost)
-    const reach = this.#forget(now)
+    const reach = this.#forget(cost, now)
     let need = cost * this.#intervalAt(now)
     if (need === 0) return now
     for (const { from, to } of this.#stretches) {
@@ -165,8 +165,11 @@ export class Bucket {
   }
 
   /** Drops what lies too far back; returns how far back is not too far. */
-  #forget(now: number): number {
-    const reach = now - this.#capacity * this.#intervalAt(now) - this.#late
+  #forget(cost: number, now: number): number {
+    const interval = this.#intervalAt(now)
+    // A request as dear as the bucket is deep would otherwise never be on time.
+    const late = Math.max(this.#late, LATE_MS - (this.#capacity - cost) * interval)
+    const reach = now - this.#capacity * interval - late
     if (this.#stretches.some(({ from, to }) => to - Math.max(from, reach) <= NOTHING_MS)) {
       this.#stretches = this.#stretches.filter(({ from, to }) => to - Math.max(from, reach) > NOTHING_MS)
     }
