@@ -76,7 +76,9 @@ function secretsOf({ url, headers, body }: Sent): string[] {
     JSON.stringify(value).slice(1, -1).replaceAll('\\/', '/'),
     value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;'),
   ])
-  return [...new Set(forms)].filter(value => value.length >= SHORTEST).sort((a, b) => b.length - a.length)
+  // Spaces as in the line they are looked for in.
+  const found = forms.map(value => value.replace(/\s+/g, ' ').trim())
+  return [...new Set(found)].filter(value => value.length >= SHORTEST).sort((a, b) => b.length - a.length)
 }
 
 /** User name and password of Basic authentication. */
