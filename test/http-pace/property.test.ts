@@ -60,7 +60,8 @@ t.test(
     t.teardown(() => Promise.all(ledgers.map(ledger => ledger.close())))
     await fc.assert(
       fc.asyncProperty(
-        fc.array(limit, { maxLength: 4 }),
+        // One limit per scope: several may stall when processes crowd them, as docs/rate-limits.md says.
+        fc.uniqueArray(limit, { maxLength: 3, selector: ({ per }) => per }),
         fc.array(asked, { minLength: 20, maxLength: 100, size: 'max' }),
         fc.integer({ min: 1, max: 5 }),
         async (limits, requests, concurrency) => {
@@ -129,7 +130,7 @@ t.test(
           for (const { pacer } of processes) await pacer.close()
         },
       ),
-      { numRuns: 60, seed: 4 },
+      { numRuns: 60 },
     )
   },
 )
