@@ -1,9 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { arch, platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './free-port.ts'
 
 const PACKAGE = '@fivetrandevelopers/zetasql'
 const VERSION = '1.13.0'
@@ -54,14 +54,6 @@ export function typeOf(name: string): ZetaType {
 }
 
 type Unary = (request: object, done: (error: Error | null, answer: unknown) => void) => void
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise<void>(resolve => server.close(() => resolve()))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 /** Starts the analyzer that was installed into a folder. */
 export async function startAnalyzer(folder: string): Promise<Analyzer> {

@@ -12,8 +12,9 @@ import { defineConnector, definePipeline, type RunEvent } from '../../lib/index.
 import { client, day, decimal, integer, text } from '../../lib/mapping.ts'
 import { date, defineTable, int64, numeric, string } from '../../lib/table.ts'
 import { rows, run } from '../support/run.ts'
+import { freePort } from './free-port.ts'
 import { fromMediaWiki } from './servers/mediawiki.ts'
-import { folder, freePort, installed, start, stopAll } from './servers/process.ts'
+import { folder, installed, start, stopAll } from './servers/process.ts'
 import { throughToxiproxy } from './servers/toxiproxy.ts'
 
 /**

@@ -3,7 +3,7 @@ import { existsSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writ
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../servers/process.ts'
+import { freePort } from '../free-port.ts'
 
 /** An emulator of BigQuery that a package of Python brings. */
 export interface Emulator {

@@ -8,7 +8,8 @@ import { definePipeline } from '../../../lib/index.ts'
 import { client, custom, timestamp as instant, integer, text } from '../../../lib/mapping.ts'
 import { date, defineTable, int64, string, timestamp } from '../../../lib/table.ts'
 import { rows, run } from '../../support/run.ts'
-import { folder, freePort, start } from './process.ts'
+import { freePort } from '../free-port.ts'
+import { folder, start } from './process.ts'
 
 /** Where Debian puts it. */
 const HOME = '/usr/share/mediawiki'

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
 import { compare } from '../../../examples/demo/compare.ts'
 import { rows, run } from '../../support/run.ts'
-import { folder, freePort, start } from './process.ts'
+import { freePort } from '../free-port.ts'
+import { folder, start } from './process.ts'
 
 const VERSION = '2.12.0'
 const CLIENTS = ['ABE', 'ABI', 'ACV', 'ACY', 'ALB', 'AMA', 'ANC', 'ATW', 'AUS', 'AVL', 'AVP', 'BDL']
