@@ -128,7 +128,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     }),
   }
   try {
-    await executeLocally(run.id, compiled, { ...context, slots, force }, host.control)
+    await executeLocally(run.id, compiled, { ...context, slots }, host.control)
   } finally {
     await dispatcher.close()
     await pacer.close()

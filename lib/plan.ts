@@ -24,7 +24,18 @@ export interface PlannedChunk {
 /** A backfill as the ledger knows it: what is wanted, of which declarations. */
 export function requestOf({ pipeline, schemaHash, pipelineHash }: CompiledPipeline, wanted: Wanted): RunRequest {
   const { window, clients, force, missing } = wanted
-  return { command: 'backfill', pipeline: pipeline.name, window, clients, force, missing, schemaHash, pipelineHash }
+  return {
+    command: 'backfill',
+    pipeline: pipeline.name,
+    api: pipeline.source.name,
+    priority: 'backfill',
+    window,
+    clients,
+    force,
+    missing,
+    schemaHash,
+    pipelineHash,
+  }
 }
 
 /** The chunks of a backfill: every client and every day of the window exactly once, client by client, oldest first. */

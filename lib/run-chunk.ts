@@ -34,11 +34,11 @@ export async function runChunk(
   claim: Claim,
   compiled: CompiledPipeline,
   context: RunContext,
-  { force, signal }: { readonly force: boolean; readonly signal: AbortSignal },
+  signal: AbortSignal,
 ): Promise<ChunkResult> {
   const { ledger, committer } = context
   const { pipeline } = compiled
-  const { chunk, attemptId } = claim
+  const { chunk, attemptId, force } = claim
   await context.fault?.('claimed', claim)
   const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
   const attempt = new Attempt(claim, compiled, context, published, signal)

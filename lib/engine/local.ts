@@ -16,7 +16,6 @@ export interface Control {
 /** What the local engine needs besides the context of every attempt. */
 export interface LocalEngine extends RunContext {
   readonly slots: Slots
-  readonly force: boolean
 }
 
 /**
@@ -58,7 +57,7 @@ export async function executeLocally(
           entered.resolve()
           return result
         }
-        const done = runChunk(claim, compiled, { ...engine, reading }, { force: engine.force, signal })
+        const done = runChunk(claim, compiled, { ...engine, reading }, signal)
           .then(result => {
             engine.observe({ type: 'chunk', chunk: claim.chunk, ...result })
             return countChunks(runId, compiled.pipeline.name, engine)

@@ -5,13 +5,19 @@ import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
 import type { GrantLedger } from './grants.ts'
-import type { PaceLedger } from './pace.ts'
+import type { PaceLedger, Priority } from './pace.ts'
+import type { Occasion, Served, Serving } from './served.ts'
 import type { ChunkState } from './states.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
 export interface RunRequest {
-  readonly command: 'backfill'
+  /** `schedule`: what became due. `backfill`: what a person or a program asked for. */
+  readonly command: 'backfill' | 'schedule'
   readonly pipeline: string
+  /** Name of the API that is read: with the client, it is the account whose limits its chunks share. */
+  readonly api: string
+  /** Live chunks are claimed before those of backfills. */
+  readonly priority: Priority
   readonly window: Window
   readonly clients: readonly string[]
   readonly force: boolean
@@ -34,6 +40,9 @@ export interface Run {
 export interface Claim {
   readonly chunk: Chunk
   readonly runId: string
+  readonly priority: Priority
+  /** Whether it is published without comparing it with what was published before, because its run says so or because a person has approved it. */
+  readonly force: boolean
   /** Random; names staging areas and warehouse jobs. */
   readonly attemptId: string
   /** Grows with every claim of any chunk. */
@@ -191,16 +200,25 @@ export type RunProgress = Readonly<Record<ChunkState, number>>
 export interface RunLedger {
   /**
    * Begins a run, or takes up the unfinished run with the same request: then what is published stays done, and whatever did not work out
-   * becomes pending again.
+   * becomes pending again. Nothing begins, and the answer is undefined, when somebody else has answered one of the occasions.
    */
   beginRun(request: RunRequest, chunks: Iterable<Chunk>): Promise<Run>
+  beginRun(request: RunRequest, chunks: Iterable<Chunk>, serving: Serving): Promise<Run | undefined>
   /** Marks a run as finished: asked for again, it begins anew. */
   finishRun(runId: string): Promise<void>
   /**
-   * Takes the next chunk of a run that nobody else works on, for `leaseMs` milliseconds unless renewed. When there is none, says in how many
+   * Takes the next chunk that nobody else works on, for `leaseMs` milliseconds unless renewed: of one run, by its id, the oldest day first; or of
+   * all that are served, live ones first, the newest day first, and clients in turn. When there is none, says in how many
    * milliseconds it is worth asking again, or that nothing is left.
    */
-  claim(runId: string, leaseMs: number): Promise<Claim | { readonly waitMs: number } | undefined>
+  claim(from: string | Served, leaseMs: number): Promise<Claim | { readonly waitMs: number } | undefined>
+  /** Finishes the served runs in which nothing more happens, and returns how many. What is held or failed in them stays known. */
+  finishServed(): Promise<number>
+  /**
+   * Gives another chance to a chunk that is held, failed or parked; with `force`, a held one is published whatever it was held for. Its run is served from now
+   * on. Says whether there was such a chunk.
+   */
+  revive(runId: string, client: string, from: Day, force: boolean): Promise<boolean>
   /** Extends leases of this process; returns the attempts that lost theirs. */
   renew(attemptIds: readonly string[], leaseMs: number): Promise<string[]>
   /** Attempts that a living process works on. */
@@ -238,6 +256,10 @@ export interface History {
 export interface LedgerReader {
   /** The unfinished run of a request, if there is one. */
   openRun(request: RunRequest): Promise<Run | undefined>
+  /** The newest occasion of each schedule and client that was answered. */
+  occasions(pipeline: string): Promise<Occasion[]>
+  /** Windows of served chunks that nobody has begun to read: whoever wants these days can rely on their being read. */
+  waiting(pipeline: string): Promise<{ readonly client: string; readonly window: Window; readonly priority: Priority }[]>
   /** Chunks of a run that are neither published nor unchanged. */
   chunksLeft(runId: string): Promise<ChunkRecord[]>
   /** How far a run has come. */

@@ -3,6 +3,7 @@ import { TransientError } from '../errors.ts'
 import type { AttemptLedger, AttemptSummary, ChunkRecord, Restatement, Settlement } from './ledger.ts'
 import type { SqliteContext } from './sqlite.ts'
 import { chunkRecord } from './sqlite-reader.ts'
+import { pendingChunk } from './sqlite-runs.ts'
 import { learnShape, recordDrifts } from './sqlite-shapes.ts'
 import { ACTIVE_STATES, type ChunkState, sqlList, statesBefore } from './states.ts'
 
@@ -52,11 +53,15 @@ export function attempts({ db, now }: SqliteContext): AttemptLedger {
 
   /** Puts chunks that nobody has tried in the place of one. */
   function replace(attemptId: string, runId: string, { pipeline, client }: Chunk, parts: readonly Window[]): void {
-    db().run('DELETE FROM chunk WHERE attempt_id = ?', attemptId)
-    for (const { from, to } of parts) {
-      const state: ChunkState = 'pending'
-      db().insert('chunk', { run_id: runId, pipeline, client, window_from: from, window_to: to, state, updated_at: now() })
+    const row = db().get('SELECT api, priority, served, force FROM chunk WHERE attempt_id = ?', attemptId)
+    const kept = {
+      api: String(row?.api),
+      priority: String(row?.priority),
+      served: Number(row?.served),
+      force: Number(row?.force),
     }
+    db().run('DELETE FROM chunk WHERE attempt_id = ?', attemptId)
+    for (const part of parts) db().insert('chunk', pendingChunk({ run_id: runId, pipeline, client, ...kept }, part, now()))
   }
 
   function finish(attemptId: string, outcome: string, summary: AttemptSummary): void {

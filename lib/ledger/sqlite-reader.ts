@@ -11,14 +11,16 @@ import type {
   RunTotals,
   StateTotals,
 } from './ledger.ts'
+import type { Priority } from './pace.ts'
+import type { Occasion } from './served.ts'
 import type { SqliteContext } from './sqlite.ts'
 import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
 import { history } from './sqlite-history.ts'
 import { drifts, knownShape } from './sqlite-shapes.ts'
 import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from './states.ts'
 
-/** A request as text; the order of its clients means nothing. */
-export function requestText(request: RunRequest): string {
+/** A request as text; the order of its clients means nothing, and neither does how it is worked off. */
+export function requestText({ api: _, priority: __, ...request }: RunRequest): string {
   return JSON.stringify({ ...request, clients: [...request.clients].sort() })
 }
 
@@ -26,6 +28,27 @@ export function requestText(request: RunRequest): string {
 export function openRun(db: LedgerDatabase, request: RunRequest): Run | undefined {
   const row = db.get('SELECT run_id, started_at FROM run WHERE request = ? AND finished_at IS NULL', requestText(request))
   return row === undefined ? undefined : { id: String(row.run_id), resumed: true, startedAt: Number(row.started_at) }
+}
+
+/** The newest answered occasion of each schedule and client. */
+function occasions(db: LedgerDatabase, pipeline: string): Occasion[] {
+  return db
+    .all('SELECT schedule, client, at FROM occasion WHERE pipeline = ?', pipeline)
+    .map(({ schedule, client, at }) => ({ schedule: String(schedule), client: String(client), at: Number(at) }))
+}
+
+/** Windows that will be read without anybody's doing more. */
+function waiting(db: LedgerDatabase, pipeline: string) {
+  return db
+    .all(
+      "SELECT client, window_from, window_to, priority FROM chunk WHERE pipeline = ? AND served = 1 AND state = 'pending'",
+      pipeline,
+    )
+    .map(row => ({
+      client: String(row.client),
+      window: { from: String(row.window_from), to: String(row.window_to) },
+      priority: row.priority as Priority,
+    }))
 }
 
 /** Chunks of a run that are not settled. */
@@ -210,6 +233,12 @@ export function reader({ db }: SqliteContext): LedgerReader {
   return {
     async openRun(request) {
       return openRun(db(), request)
+    },
+    async occasions(pipeline) {
+      return occasions(db(), pipeline)
+    },
+    async waiting(pipeline) {
+      return waiting(db(), pipeline)
     },
     async chunksLeft(runId) {
       return chunksLeft(db(), runId)

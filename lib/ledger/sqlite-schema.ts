@@ -152,4 +152,23 @@ export const MIGRATIONS: readonly string[] = [
     slowed_at REAL NOT NULL
   );
   `,
+  `
+  ALTER TABLE chunk ADD COLUMN api TEXT NOT NULL DEFAULT '';
+  ALTER TABLE chunk ADD COLUMN days INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE chunk ADD COLUMN priority TEXT NOT NULL DEFAULT 'backfill';
+  ALTER TABLE chunk ADD COLUMN served INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE chunk ADD COLUMN force INTEGER NOT NULL DEFAULT 0;
+  UPDATE chunk SET force = 1 WHERE run_id IN (SELECT run_id FROM run WHERE request LIKE '%"force":true%');
+  CREATE INDEX chunk_served ON chunk (state, priority DESC, window_to DESC, client) WHERE served = 1;
+  CREATE INDEX chunk_reading ON chunk (client, api) WHERE state = 'running';
+
+  CREATE TABLE occasion (
+    pipeline TEXT NOT NULL,
+    schedule TEXT NOT NULL,
+    client TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    PRIMARY KEY (pipeline, schedule, client)
+  );
+  `,
 ]

@@ -43,6 +43,8 @@ export function request(more: Partial<RunRequest> = {}): RunRequest {
   return {
     command: 'backfill',
     pipeline: 'p',
+    api: 'an-api',
+    priority: 'backfill',
     window,
     clients: ['a'],
     force: false,

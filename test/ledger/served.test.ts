@@ -1,0 +1,135 @@
+import t from 'tap'
+import type { Claim, Ledger } from '../../lib/ledger/ledger.ts'
+import type { Served, Serving } from '../../lib/ledger/served.ts'
+import { chunksOf, fresh, LEASE, PROBLEM, publish, request, summaryOf } from './kit.ts'
+
+/** Every pipeline there is, unlimited but for what is given. */
+function served(more: Partial<Served> & { atOnce?: number; after?: Served['pipelines'][number]['after'] } = {}): Served {
+  const { atOnce = 100, after = [], perAccount = 100 } = more
+  return {
+    pipelines: [
+      { name: 'p', atOnce, after: [] },
+      { name: 'q', atOnce: 100, after },
+    ],
+    perAccount,
+  }
+}
+
+function begin(ledger: Ledger, more: Parameters<typeof request>[0] = {}, serving: Serving = { served: true }) {
+  const wanted = request(more)
+  return ledger.beginRun(wanted, chunksOf(wanted), serving)
+}
+
+/** What is claimed, one after the other, until nothing is left to claim. */
+async function claims(ledger: Ledger, from: Served): Promise<Claim[]> {
+  const got: Claim[] = []
+  for (;;) {
+    const claim = await ledger.claim(from, LEASE)
+    if (claim === undefined || 'waitMs' in claim) return got
+    got.push(claim)
+  }
+}
+
+const names = (got: readonly Claim[]): string[] =>
+  got.map(({ chunk: { pipeline, client, window }, priority }) => `${priority} ${pipeline} ${client} ${window.from.slice(8)}`)
+
+t.test('live chunks go first, the newest day first, and clients take turns', async t => {
+  const { ledger } = fresh(t)
+  await begin(ledger, { clients: ['b', 'a'], window: { from: '2026-01-08', to: '2026-01-09' } })
+  await begin(ledger, { clients: ['a', 'b'], window: { from: '2026-01-01', to: '2026-01-02' }, priority: 'live', pipeline: 'q' })
+  await begin(ledger, { clients: ['z'] }, {})
+  t.same(names(await claims(ledger, served())), [
+    'live q a 02',
+    'live q b 02',
+    'live q a 01',
+    'live q b 01',
+    'backfill p a 09',
+    'backfill p b 09',
+    'backfill p a 08',
+    'backfill p b 08',
+  ])
+})
+
+t.test('no more chunks of a pipeline, or of an account, are read at once than is allowed', async t => {
+  const { ledger } = fresh(t)
+  await begin(ledger, { clients: ['a', 'b', 'c'] })
+  await begin(ledger, { clients: ['a'], pipeline: 'q' })
+  const got = await claims(ledger, served({ atOnce: 2, perAccount: 1 }))
+  t.same(names(got), ['backfill p a 03', 'backfill p b 03'])
+  t.same(await ledger.claim(served({ atOnce: 2, perAccount: 1 }), LEASE), { waitMs: 500 }, 'what waits is asked for again')
+  const [first] = got
+  if (first === undefined) return
+  await ledger.staged(first.attemptId, summaryOf(first))
+  t.same(names(await claims(ledger, served({ atOnce: 2, perAccount: 1 }))), ['backfill p a 02'], 'what is staged reads no more')
+})
+
+t.test('a chunk waits until the pipelines before it have published its days, and are not about to do so again', async t => {
+  const { ledger } = fresh(t)
+  const after = served({ after: [{ pipeline: 'p', gaps: 0 }] })
+  await begin(ledger, { pipeline: 'q', window: { from: '2026-01-01', to: '2026-01-01' } })
+  t.same(await ledger.claim(after, LEASE), { waitMs: 500 })
+  await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-01' } })
+  const [upstream, ...none] = await claims(ledger, after)
+  t.same(none, [], 'while the other is read')
+  if (upstream === undefined) return
+  await publish(ledger, upstream)
+  await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-02' }, clients: ['a', 'b'] })
+  const again = await claims(ledger, after)
+  t.same(names(again), ['backfill p a 02', 'backfill p b 02', 'backfill p a 01', 'backfill p b 01'])
+  const [, , same] = again
+  if (same === undefined) return
+  await ledger.settle(same.attemptId, { state: 'failed', problem: PROBLEM, certain: true }, summaryOf(same))
+  t.same(names(await claims(ledger, after)), ['backfill q a 01'], 'the day is published, whatever became of the last try')
+})
+
+t.test('a share of the days before it may be missing, where that is allowed', async t => {
+  const { ledger } = fresh(t)
+  const wanted = request({ pipeline: 'q' })
+  await ledger.beginRun(wanted, chunksOf(wanted, 3), { served: true })
+  await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-02' } })
+  const gaps = (share: number): Served => served({ after: [{ pipeline: 'p', gaps: share }] })
+  for (const claim of await claims(ledger, gaps(0.3))) await publish(ledger, claim)
+  t.same(names(await claims(ledger, gaps(0.3))), [], 'a third is missing')
+  t.same(names(await claims(ledger, gaps(0.34))), ['backfill q a 01'])
+})
+
+t.test('an occasion is answered once, and never after a later one', async t => {
+  const { ledger } = fresh(t)
+  const at = (ms: number, client = 'a'): Serving => ({ served: true, occasions: [{ schedule: 'daily', client, at: ms }] })
+  const asked = { command: 'schedule', priority: 'live' } as const
+  t.ok(await begin(ledger, asked, at(1_000)))
+  t.equal(await begin(ledger, asked, at(1_000)), undefined)
+  t.equal(await begin(ledger, asked, at(999)), undefined)
+  t.ok(await begin(ledger, asked, at(1_000, 'b')))
+  t.ok(await begin(ledger, asked, at(1_001)), 'even while the run before is not finished')
+  t.same(
+    (await ledger.occasions('p')).toSorted((a, b) => a.at - b.at),
+    [
+      { schedule: 'daily', client: 'b', at: 1_000 },
+      { schedule: 'daily', client: 'a', at: 1_001 },
+    ],
+  )
+})
+
+t.test('served runs are finished once nothing more happens in them, and a chunk that is revived opens its run again', async t => {
+  const { ledger } = fresh(t)
+  await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-02' } })
+  const [second, first] = await claims(ledger, served())
+  if (first === undefined || second === undefined) return
+  await publish(ledger, first)
+  t.equal(await ledger.finishServed(), 0)
+  await ledger.settle(second.attemptId, { state: 'held', problem: PROBLEM, certain: true }, summaryOf(second))
+  t.equal(await ledger.finishServed(), 1)
+  t.equal(await ledger.finishServed(), 0)
+  t.equal(await ledger.revive(first.runId, 'a', '2026-01-01', true), false, 'it is published')
+  t.equal(await ledger.revive(first.runId, 'a', '2026-01-02', true), true)
+  t.match(await claims(ledger, served()), [{ force: true, attempt: 1, chunk: second.chunk }])
+})
+
+t.test('windows that nobody has begun to read are known', async t => {
+  const { ledger } = fresh(t)
+  await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-02' } })
+  await begin(ledger, { clients: ['unserved'] }, {})
+  await ledger.claim(served(), LEASE)
+  t.same(await ledger.waiting('p'), [{ client: 'a', window: { from: '2026-01-01', to: '2026-01-01' }, priority: 'backfill' }])
+})
