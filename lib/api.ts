@@ -2,13 +2,13 @@ import type { Dispatcher } from 'undici'
 import { dayCount } from './chunk.ts'
 import type { Connector } from './connector.ts'
 import { type Authorize, createHttp, type Http } from './http/client.ts'
-import type { Pace } from './http/pace.ts'
-import { Pacer } from './http/pacer.ts'
 import type { RetryBudget } from './http/retry.ts'
 import type { Claim } from './ledger/ledger.ts'
 import type { PaceLedger } from './ledger/pace.ts'
 import { codeClass, type Metrics } from './metrics.ts'
 import type { Options } from './options.ts'
+import type { Pace } from './pace/pace.ts'
+import { Pacer } from './pace/pacer.ts'
 
 /** What all chunks of a run that ask one API share. */
 export interface ApiContext {

@@ -1,8 +1,8 @@
 import type { Window } from './chunk.ts'
 import type { WarningName } from './errors.ts'
 import type { Authorize, Http } from './http/client.ts'
-import type { OAuth } from './http/oauth.ts'
 import type { ApiPolicy } from './http/policy.ts'
+import type { OAuth } from './oauth/oauth.ts'
 
 /** What a connector is asked for: the records of one client in one window. */
 export interface PageRequest {

@@ -1,6 +1,6 @@
-import { grantName, type OAuth } from './http/oauth.ts'
-import type { Seal } from './http/oauth-seal.ts'
 import type { Grant, GrantLedger } from './ledger/grants.ts'
+import { grantName, type OAuth } from './oauth/oauth.ts'
+import type { Seal } from './oauth/seal.ts'
 
 /**
  * How a grant stands. `missing`: nobody has consented. `refused`: somebody has to consent again. `doubtful`: an answer of the token server was

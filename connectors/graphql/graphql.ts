@@ -1,11 +1,11 @@
 import type { Connector } from '../../lib/connector.ts'
 import { graphqlAnswers } from '../../lib/http/graphql.ts'
 import { at, type JsonObject } from '../../lib/http/json.ts'
-import type { OAuth } from '../../lib/http/oauth.ts'
 import { cursor } from '../../lib/http/paginate.ts'
 import type { ApiPolicy } from '../../lib/http/policy.ts'
 import { type Address, addressOf, fillJson, valuesOf } from '../../lib/http/template.ts'
 import { type PagedList, walk } from '../../lib/http/walk.ts'
+import type { OAuth } from '../../lib/oauth/oauth.ts'
 
 /** A GraphQL API that gives its records as a connection: nodes, and a `pageInfo` with `hasNextPage` and `endCursor`. */
 export interface GraphqlOptions extends Pick<PagedList, 'headers' | 'wall' | 'maxPages'> {

@@ -1,13 +1,13 @@
 import type { Connector, Page, PageRequest } from '../../lib/connector.ts'
 import { ConfigError } from '../../lib/errors.ts'
 import { at } from '../../lib/http/json.ts'
-import type { OAuth } from '../../lib/http/oauth.ts'
 import type { ApiPolicy } from '../../lib/http/policy.ts'
 import type { Headers } from '../../lib/http/question.ts'
 import { safeUrl } from '../../lib/http/redact.ts'
 import { type Format, streamed } from '../../lib/http/streamed.ts'
 import { addressOf, type Query, valuesOf } from '../../lib/http/template.ts'
 import { type PagedList, walk } from '../../lib/http/walk.ts'
+import type { OAuth } from '../../lib/oauth/oauth.ts'
 import { expired, type Job, malformed, type ReadyReport, readyReport } from './job.ts'
 
 /**

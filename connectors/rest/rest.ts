@@ -1,11 +1,11 @@
 import type { Connector } from '../../lib/connector.ts'
 import type { Json } from '../../lib/http/json.ts'
-import type { OAuth } from '../../lib/http/oauth.ts'
 import type { ApiPolicy } from '../../lib/http/policy.ts'
 import type { Headers } from '../../lib/http/question.ts'
 import { type Format, streamed } from '../../lib/http/streamed.ts'
 import { type Address, addressOf, fillJson, type Query, valuesOf } from '../../lib/http/template.ts'
 import { type PagedList, walk } from '../../lib/http/walk.ts'
+import type { OAuth } from '../../lib/oauth/oauth.ts'
 
 /** What every JSON API is asked with. In `url`, `query` and `body`, `{client}`, `{from}`, `{to}` and `{until}` stand for the chunk that is read. */
 interface Asked {

@@ -1,7 +1,7 @@
+export type { Limit, LimitState } from '../pace/pace.ts'
 export type { Authorization, Authorize, Http, JsonAnswer, JsonRequest } from './client.ts'
 export { graphqlAnswers } from './graphql.ts'
 export type { Json, JsonObject } from './json.ts'
-export type { Limit, LimitState } from './pace.ts'
 export {
   cursor,
   lastId,

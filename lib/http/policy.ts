@@ -1,4 +1,4 @@
-import type { Limit, LimitState } from './pace.ts'
+import type { Limit, LimitState } from '../pace/pace.ts'
 
 /** Headers of an answer, by lower-case name; a list where a name came more than once. */
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>

@@ -1,5 +1,5 @@
+import type { LimitState } from '../pace/pace.ts'
 import { at } from './json.ts'
-import type { LimitState } from './pace.ts'
 import type { ApiAnswer, ReadLimits, ReadWait } from './policy.ts'
 import { LONGEST_WAIT_MS } from './retry.ts'
 

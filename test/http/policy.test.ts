@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import type { Authorization, HttpContext, HttpOptions, JsonRequest } from '../../lib/http/client.ts'
-import type { Pace, PaceRequest, TryOutcome } from '../../lib/http/pace.ts'
 import type { ApiPolicy, Verdict } from '../../lib/http/policy.ts'
 import { RetryBudget } from '../../lib/http/retry.ts'
+import type { Pace, PaceRequest, TryOutcome } from '../../lib/pace/pace.ts'
 import { cut, RESET, type Scripted, type Server, SILENCE, serve } from '../servers/http.ts'
 import { openClient, type TestClient } from './setup.ts'
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Limit } from '../../lib/http/pace.ts'
+import type { Limit } from '../../lib/pace/pace.ts'
 import { folder } from '../ledger/kit.ts'
 import { openProcess } from './process.ts'
 import { seeded, Vendor, type VendorOptions } from './vendor.ts'

@@ -1,5 +1,5 @@
 import type { PaceLedger, PaceReport, ReservationWish } from '../ledger/pace.ts'
-import type { Bucket } from './pace-bucket.ts'
+import type { Bucket } from './bucket.ts'
 
 /** How long the ledger is left alone after it was busy, in milliseconds. */
 const LEFT_ALONE_MS = 200

@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher, request } from 'undici'
-import { retryAfter } from './signals.ts'
+import { retryAfter } from '../http/signals.ts'
 
 /** What requests for tokens need of their surroundings. */
 export interface Wire {

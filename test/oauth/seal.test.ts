@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { Seal } from '../../lib/http/oauth-seal.ts'
+import { Seal } from '../../lib/oauth/seal.ts'
 
 const KEYS = [1, 2].map(() => randomBytes(32).toString('base64'))
 const [KEY = '', OTHER = ''] = KEYS

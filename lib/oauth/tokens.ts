@@ -1,8 +1,8 @@
 import { ConfigError } from '../errors.ts'
 import type { Grant, SealedTokens } from '../ledger/grants.ts'
 import type { OAuth } from './oauth.ts'
-import type { TokenSet } from './oauth-request.ts'
-import { GRANT_KEY, type Seal } from './oauth-seal.ts'
+import type { TokenSet } from './request.ts'
+import { GRANT_KEY, type Seal } from './seal.ts'
 
 /** The tokens of a grant, readable. Instants in epoch milliseconds. */
 export interface Held {

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import * as oauth4webapi from 'oauth4webapi'
 import { ConfigError, HeadraceError, TransientError } from '../errors.ts'
 import { accountOf, addressOf, type OAuthAddress, type RefreshToken } from './oauth.ts'
-import { answerTo, partiesOf, type TokenAnswer, type TokenSet } from './oauth-request.ts'
-import type { Wire } from './oauth-wire.ts'
+import { answerTo, partiesOf, type TokenAnswer, type TokenSet } from './request.ts'
+import type { Wire } from './wire.ts'
 
 /** What a consent needs of its surroundings. */
 export interface ConsentHost extends Wire {

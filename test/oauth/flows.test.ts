@@ -2,11 +2,11 @@ import { createVerify, generateKeyPairSync } from 'node:crypto'
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { openAccess as openRunAccess } from '../../lib/access.ts'
-import { clientCredentials, type OAuth, refreshToken, type ServiceAccountOptions, serviceAccount } from '../../lib/http/oauth.ts'
-import { imported } from '../../lib/http/oauth-tokens.ts'
 import { createMetrics } from '../../lib/metrics.ts'
+import { clientCredentials, type OAuth, refreshToken, type ServiceAccountOptions, serviceAccount } from '../../lib/oauth/oauth.ts'
+import { imported } from '../../lib/oauth/tokens.ts'
 import { type Received, type Scripted, type Server, serve } from '../servers/http.ts'
-import { failure, KEY, type Opened, openAccess, provider, VirtualTime } from './oauth-kit.ts'
+import { failure, KEY, type Opened, openAccess, provider, VirtualTime } from './kit.ts'
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 })
 const PEM = privateKey.export({ type: 'pkcs8', format: 'pem' })

@@ -1,13 +1,13 @@
 import { type HeadraceError, TransientError } from '../errors.ts'
+import type { Authorization, Authorize } from '../http/client.ts'
+import { backoff } from '../http/retry.ts'
 import type { Grant, GrantLedger } from '../ledger/grants.ts'
-import type { Authorization, Authorize } from './client.ts'
+import { clientRefused, grantRefused, missing, notStored, unavailable } from './errors.ts'
 import { grantName, type OAuth } from './oauth.ts'
-import { clientRefused, grantRefused, missing, notStored, unavailable } from './oauth-errors.ts'
-import { requestTokens, type TokenAnswer } from './oauth-request.ts'
-import { Seal } from './oauth-seal.ts'
-import { type Held, open, sealed, usable } from './oauth-tokens.ts'
-import { TOKEN_DEADLINE_MS, type Wire } from './oauth-wire.ts'
-import { backoff } from './retry.ts'
+import { requestTokens, type TokenAnswer } from './request.ts'
+import { Seal } from './seal.ts'
+import { type Held, open, sealed, usable } from './tokens.ts'
+import { TOKEN_DEADLINE_MS, type Wire } from './wire.ts'
 
 /** What the access to grants needs of its surroundings. */
 export interface AccessHost extends Wire {

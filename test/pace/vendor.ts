@@ -1,4 +1,4 @@
-import type { LimitState, TryOutcome } from '../../lib/http/pace.ts'
+import type { LimitState, TryOutcome } from '../../lib/pace/pace.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
 /** What a simulated API does, and what it says about it. */

@@ -1,7 +1,7 @@
 import type { Priority } from '../ledger/pace.ts'
+import type { Bucket } from './bucket.ts'
+import type { Concurrency } from './concurrency.ts'
 import type { LimitState, PaceRequest, Permit } from './pace.ts'
-import type { Bucket } from './pace-bucket.ts'
-import type { Concurrency } from './pace-concurrency.ts'
 
 /** What is known of one account, which is a client as the API sees it. */
 export interface Account {

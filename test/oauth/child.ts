@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Access } from '../../lib/http/oauth-access.ts'
-import { createTokenDispatcher } from '../../lib/http/oauth-wire.ts'
 import { sqlite } from '../../lib/ledger/sqlite.ts'
-import { provider } from './oauth-kit.ts'
+import { Access } from '../../lib/oauth/access.ts'
+import { createTokenDispatcher } from '../../lib/oauth/wire.ts'
+import { provider } from './kit.ts'
 
 /**
  * A process with callers that all want a token: `ask` says which they got. `die` stops between the answer of the token server and the ledger, and

@@ -2,7 +2,7 @@ import { createSign, randomUUID } from 'node:crypto'
 import * as oauth4webapi from 'oauth4webapi'
 import { ConfigError } from '../errors.ts'
 import { accountOf, addressOf, isLoopback, type OAuth, type ServiceAccount, settingOf } from './oauth.ts'
-import { NotSent, post, type Wire } from './oauth-wire.ts'
+import { NotSent, post, type Wire } from './wire.ts'
 
 /** What a token server gave. Durations in seconds; null for what it did not say. */
 export interface TokenSet {

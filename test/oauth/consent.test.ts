@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
-import { type RefreshToken, type RefreshTokenOptions, refreshToken } from '../../lib/http/oauth.ts'
-import { consent } from '../../lib/http/oauth-consent.ts'
-import type { TokenSet } from '../../lib/http/oauth-request.ts'
-import { createTokenDispatcher } from '../../lib/http/oauth-wire.ts'
+import { consent } from '../../lib/oauth/consent.ts'
+import { type RefreshToken, type RefreshTokenOptions, refreshToken } from '../../lib/oauth/oauth.ts'
+import type { TokenSet } from '../../lib/oauth/request.ts'
+import { createTokenDispatcher } from '../../lib/oauth/wire.ts'
 import { agree } from '../servers/browser.ts'
 import { type Scripted, serve } from '../servers/http.ts'
 import { startTokenServer, type TokenServer } from '../servers/oidc.ts'
-import { failure, VirtualTime } from './oauth-kit.ts'
+import { failure, VirtualTime } from './kit.ts'
 
 const GRANT = 'books/acme'
 

@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap'
-import type { OAuth, Rotation } from '../../lib/http/oauth.ts'
-import { imported } from '../../lib/http/oauth-tokens.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
+import type { OAuth, Rotation } from '../../lib/oauth/oauth.ts'
+import { imported } from '../../lib/oauth/tokens.ts'
+import { openClient } from '../http/setup.ts'
 import { sql } from '../ledger/kit.ts'
 import { RESET, type Scripted, type Server, serve } from '../servers/http.ts'
-import { failure, type Opened, openAccess, provider, VirtualTime } from './oauth-kit.ts'
-import { openClient } from './setup.ts'
+import { failure, type Opened, openAccess, provider, VirtualTime } from './kit.ts'
 
 const GRANT = 'books/acme'
 const HOUR = 3_600_000

@@ -1,10 +1,10 @@
 import { ConfigError, TransientError } from '../errors.ts'
 import type { PaceLedger, Priority } from '../ledger/pace.ts'
+import { Bucket, NOTHING_MS, problemOf } from './bucket.ts'
+import { Concurrency } from './concurrency.ts'
 import type { Limit, LimitState, Pace, PaceRequest, Permit, TryOutcome } from './pace.ts'
-import { Bucket, NOTHING_MS, problemOf } from './pace-bucket.ts'
-import { Concurrency } from './pace-concurrency.ts'
-import { type Account, Queue, SCOPES, type Waiting } from './pace-queue.ts'
-import { Sharing } from './pace-sharing.ts'
+import { type Account, Queue, SCOPES, type Waiting } from './queue.ts'
+import { Sharing } from './sharing.ts'
 
 /** As many connections as a process keeps to one host: more requests at once would only wait there. */
 const MOST_AT_ONCE = 32

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Pacer } from '../../lib/http/pacer.ts'
 import { sqlite } from '../../lib/ledger/sqlite.ts'
+import { Pacer } from '../../lib/pace/pacer.ts'
 
 /** A process of its own that asks a server as fast as its pace allows, and tells when it was allowed to: `child.ts ledger url milliseconds`. */
 const [ledgerPath = '', url = '', length = ''] = process.argv.slice(2)

@@ -1,7 +1,7 @@
-import type { Limit } from '../../lib/http/pace.ts'
-import { Pacer, type PacerContext } from '../../lib/http/pacer.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import { sqlite } from '../../lib/ledger/sqlite.ts'
+import type { Limit } from '../../lib/pace/pace.ts'
+import { Pacer, type PacerContext } from '../../lib/pace/pacer.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
 /** A process that shares a ledger with others, as far as pace is concerned. */
