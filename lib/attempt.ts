@@ -43,6 +43,8 @@ export interface StagedAttempt {
   readonly drifts: readonly Drift[]
   /** Whether the warehouse must check the key. */
   readonly checkKey: boolean
+  /** How the warehouse finds what is staged. */
+  readonly receipt: string
   /** What the ledger keeps, before and after a publication. */
   summary(publication?: Committed): AttemptSummary
   /** Where it is staged. */
@@ -169,7 +171,7 @@ export class Attempt {
   /** Closes the staging area; the chunk is complete. */
   async seal(target: AttemptTarget): Promise<StagedAttempt> {
     target.scratch.release()
-    const bytes = await target.staging.seal()
+    const { bytes, receipt } = await target.staging.seal()
     this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, Math.max(0, bytes - this.#tally.bytes))
     this.#tally.bytes = bytes
     const known = await this.context.ledger.knownShape(this.chunk.pipeline, this.chunk.client)
@@ -182,6 +184,7 @@ export class Attempt {
       days,
       drifts,
       checkKey: target.keys?.overflowed ?? false,
+      receipt,
       summary: publication => this.summary(days, publication),
       target,
     }

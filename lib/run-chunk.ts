@@ -152,6 +152,7 @@ function memberOf(claim: Claim, staged: StagedAttempt, published: readonly Publi
   return {
     chunk: claim.chunk,
     attemptId: claim.attemptId,
+    receipt: staged.receipt,
     generation: claim.generation,
     intent,
     days: staged.days,

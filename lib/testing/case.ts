@@ -8,6 +8,8 @@ import { undisturbed } from './stage.ts'
 /** A warehouse that nobody else uses, and a way to look into it that does not go through it. */
 export interface WarehouseHost {
   readonly warehouse: Warehouse
+  /** The same warehouse as another process would open it. */
+  another(): Warehouse
   /** All rows of a table, each value as the warehouse's own client would show it as text; NULL is null. */
   rows(table: Table): Promise<readonly Readonly<Record<string, string | null>>[]>
   /** Changes a table behind the back of headrace: deletes all rows of a client. */

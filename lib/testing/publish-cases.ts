@@ -8,6 +8,7 @@ import {
   CONFORMANCE_TABLE,
   CONFORMANCE_TOTALS,
   type ConformanceCase,
+  conformanceReject,
   conformanceRow,
   only,
   outcomes,
@@ -20,6 +21,7 @@ const TABLE = CONFORMANCE_TABLE
 const TOTALS = CONFORMANCE_TOTALS
 const [D1, D2, D3] = CONFORMANCE_DAYS
 const row = conformanceRow
+const reject = conformanceReject
 
 /** Creating tables, and replacing rows. */
 export const PUBLISH_CASES: readonly ConformanceCase[] = [
@@ -114,9 +116,34 @@ export const PUBLISH_CASES: readonly ConformanceCase[] = [
       await staging.write(bytes.slice(), 1, D1)
       bytes.slice().fill(35)
     }
-    await staging.seal()
-    await warehouse.commit(TABLE, TOTALS, [{ ...expected, attemptId: 'reuse' }], undisturbed)
+    const { receipt } = await staging.seal()
+    await warehouse.commit(TABLE, TOTALS, [{ ...expected, attemptId: 'reuse', receipt }], undisturbed)
     deepEqual(await shown(host), [`a ${D1} x 1 0.5`, `a ${D1} y 1 0.5`])
+  }),
+  prepared('what one process has staged another one publishes, together with its own', async host => {
+    const { warehouse } = host
+    const other = host.another()
+    const theirs = [
+      await stageDraft(other, TABLE, {
+        client: 'a',
+        from: D1,
+        totals: TOTALS,
+        rows: [row('a', D1, 'x')],
+        rejects: [reject(D1, 'no')],
+      }),
+      await stageDraft(other, TABLE, { client: 'b', from: D1, to: D2, totals: TOTALS }),
+    ]
+    const ours = await stageDraft(warehouse, TABLE, { client: 'c', from: D1, totals: TOTALS, rows: [row('c', D1, 'z')] })
+    const publications = await warehouse.commit(TABLE, TOTALS, [...theirs, ours], undisturbed)
+    deepEqual(
+      publications.map(({ outcome, inserted }) => `${outcome} ${inserted}`),
+      ['published 1', 'published 0', 'published 1'],
+    )
+    deepEqual(await shown(host), [`a ${D1} x 1 0.5`, `c ${D1} z 1 0.5`])
+    equal((await warehouse.rejects(TABLE, { limit: 5 }, undisturbed)).length, 1)
+    // Whoever has staged it may come late: the same rows again change nothing.
+    await other.commit(TABLE, TOTALS, theirs, undisturbed)
+    deepEqual(await shown(host), [`a ${D1} x 1 0.5`, `c ${D1} z 1 0.5`])
   }),
   prepared('many clients and different windows are published together', async host => {
     const { warehouse } = host

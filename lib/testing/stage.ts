@@ -7,7 +7,7 @@ import { type EncodeTarget, encodePage } from '../steps/encode.ts'
 import { type StageTarget, stageBatch } from '../steps/stage.ts'
 import { ChunkSummary } from '../summary.ts'
 import type { Table } from '../table.ts'
-import type { Member, Publication, Warehouse, WarehouseCall } from '../warehouse/warehouse.ts'
+import type { Member, Publication, Sealed, Warehouse, WarehouseCall } from '../warehouse/warehouse.ts'
 
 /** What a member is made of. */
 export interface Draft {
@@ -34,7 +34,7 @@ export function nextGeneration(): number {
 /** A draft that is written to staging and may be sealed, sifted and sealed again. */
 export interface OpenDraft {
   readonly target: EncodeTarget & StageTarget
-  seal(): Promise<number>
+  seal(): Promise<Sealed>
   /** The member that asks to publish what is staged now. */
   member(): Member
 }
@@ -56,12 +56,18 @@ export async function openDraft(warehouse: Warehouse, table: Table, draft: Draft
   }
   for await (const next of batch(pages())) await stageBatch(next, target)
   const generation = draft.generation ?? nextGeneration()
+  let receipt = ''
   return {
     target,
-    seal: () => staging.seal(),
+    seal: async () => {
+      const sealed = await staging.seal()
+      receipt = sealed.receipt
+      return sealed
+    },
     member: () => ({
       chunk: { pipeline: 'conformance', client, window },
       attemptId,
+      receipt,
       generation,
       intent: draft.intent ?? 'publish',
       days: summary.days(daysOf(window)),

@@ -11,8 +11,8 @@ export interface Staging {
   write(bytes: Uint8Array, rows: number, day: Day): Promise<void>
   /** Adds rejects. */
   reject(rejects: readonly StagedReject[]): Promise<void>
-  /** Everything is written; returns the bytes of the rows. Throws `STAGED_UNREADABLE` when the warehouse says now that it does not take them. */
-  seal(): Promise<number>
+  /** Everything is written. Throws `STAGED_UNREADABLE` when the warehouse says now that it does not take the rows. */
+  seal(): Promise<Sealed>
   /**
    * After a `STAGED_UNREADABLE` of `seal` or of the commit: finds the rows that the warehouse does not take, and takes them out of what is staged.
    * They are to be rejected, and everything is to be sealed again. Returns none, and changes nothing, when no single rows are at fault.
@@ -21,6 +21,14 @@ export interface Staging {
   sift(call: WarehouseCall): Promise<RefusedRow[]>
   /** Gives the space back. Safe to call twice, and after a commit. */
   discard(): Promise<void>
+}
+
+/** What is staged in full. */
+export interface Sealed {
+  /** Bytes of the rows. */
+  readonly bytes: number
+  /** How the warehouse finds it again, in whichever process publishes it; text that only the warehouse understands. */
+  readonly receipt: string
 }
 
 /** A row that was staged and that the warehouse does not take. */
@@ -51,6 +59,8 @@ export interface StagedReject {
 export interface Member {
   readonly chunk: Chunk
   readonly attemptId: string
+  /** What its staging gave when it was sealed, in this process or another. */
+  readonly receipt: string
   /** Grows with every attempt of any chunk; the warehouse refuses to overwrite a newer generation. */
   readonly generation: number
   /**

@@ -64,6 +64,7 @@ function memberOf(client: string, rows = 1): Member {
   return {
     chunk: { pipeline: 'p', client, window },
     attemptId: `attempt ${client}`,
+    receipt: '',
     generation: 1,
     intent: 'publish',
     days: [{ day: window.from, rows, rejected: 0, fingerprint: '', totals: {} }],

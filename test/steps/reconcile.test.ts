@@ -10,6 +10,7 @@ const days = [
 const member: Member = {
   chunk: { pipeline: 'p', client: 'a', window: { from: '2026-01-01', to: '2026-01-02' } },
   attemptId: 'attempt',
+  receipt: '',
   generation: 1,
   intent: 'publish',
   days,

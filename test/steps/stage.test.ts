@@ -30,10 +30,19 @@ async function staging(t: Test): Promise<Stage> {
 
 /** Commits what is staged and reads the rejects back. */
 async function kept({ warehouse, staging, summary }: Stage): Promise<StoredReject[]> {
-  await staging.seal()
+  const { receipt } = await staging.seal()
   const chunk = { pipeline: 'p', client: 'a', window }
   const days = summary.days([window.from, window.to])
-  const member = { chunk, attemptId: 'attempt-1', generation: 1, intent: 'rejects', days, restated: [], checkKey: false } as const
+  const member = {
+    chunk,
+    attemptId: 'attempt-1',
+    receipt,
+    generation: 1,
+    intent: 'rejects',
+    days,
+    restated: [],
+    checkKey: false,
+  } as const
   await warehouse.commit(table, [], [member], call)
   return warehouse.rejects(table, { limit: 100 }, call)
 }
@@ -51,7 +60,7 @@ t.test('rows are written as they are, and counted', async t => {
     rules: new Map(),
   })
   await stageBatch({ day: '2026-01-03', rows: 1, bytes: Buffer.from('"a",2026-01-03\n') }, target)
-  t.equal(await target.staging.seal(), 45)
+  t.match(await target.staging.seal(), { bytes: 45 })
   const written = readFileSync(join(target.folder, 'w.duckdb.staging', 'attempt-1.csv'), 'utf8')
   t.equal(written, '"a",2026-01-02\n"a",2026-01-02\n"a",2026-01-03\n')
 })

@@ -29,6 +29,7 @@ export async function openDuckDB(): Promise<WarehouseHost> {
   const path = join(folder, 'warehouse.duckdb')
   return {
     warehouse: duckdb({ path }),
+    another: () => duckdb({ path }),
     rows: async table => asTexts(await query(path, showing(table, table.name))),
     spoil: (table, client) => execute(path, `DELETE FROM ${table.name} WHERE client_id = '${client}'`),
     close: async () => rmSync(folder, { recursive: true, force: true }),
@@ -57,6 +58,7 @@ export async function openBigQuery(options: BigQueryOptions = {}, serverOptions:
     server,
     options: all,
     warehouse: bigquery(all),
+    another: () => bigquery({ ...all, spool: join(folder, 'another spool') }),
     rows: async table => asTexts(await server.query(showing(table, table.name))),
     spoil: async (table, client) => void (await server.query(`DELETE FROM ${table.name} WHERE client_id = '${client}'`)),
     close: async () => {

@@ -15,6 +15,7 @@ function member(client: string, from: string, to: string, more: Partial<Member> 
   return {
     chunk: { pipeline: 'p', client, window: { from, to } },
     attemptId: `attempt ${client}`,
+    receipt: '',
     generation: 1,
     intent: 'publish',
     days: [{ day: from, rows: 1, rejected: 0, fingerprint: '', totals: { clicks: '1', cost: '0.5' } }],

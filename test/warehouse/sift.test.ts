@@ -177,7 +177,7 @@ t.test('rows that break a condition of the table become rejects, in the words of
   t.same(readdirSync(`${path}.staging`).length, 2, 'nothing is left of the search')
   await stageBatch({ rejects, deduplicated: 0 }, draft.target)
   const { staging } = draft.target
-  t.equal(await staging.seal(), statSync(`${path}.staging/${draft.member().attemptId}.csv`).size)
+  t.equal((await draft.seal()).bytes, statSync(`${path}.staging/${draft.member().attemptId}.csv`).size)
   t.match(await warehouse.commit(ads, TOTALS, [draft.member()], calling()), [{ inserted: 29 }])
   t.equal((await adsRows(path)).length, 29)
   await staging.discard()

@@ -22,10 +22,20 @@ t.test('discard after a commit, and before sealing, is safe', async t => {
   await open.write(Buffer.from('half a ro'), 1, DAY)
   await open.discard()
   const sealed = await warehouse.stage(ads, 'sealed')
-  t.equal(await sealed.seal(), 0)
+  const { bytes, receipt } = await sealed.seal()
+  t.equal(bytes, 0)
   const chunk = { pipeline: 'test', client: 'a', window: { from: DAY, to: DAY } }
   const days = [{ day: DAY, rows: 0, rejected: 0, fingerprint: '', totals: {} }]
-  const member = { chunk, attemptId: 'sealed', generation: 1, intent: 'publish', days, restated: [], checkKey: false } as const
+  const member = {
+    chunk,
+    attemptId: 'sealed',
+    receipt,
+    generation: 1,
+    intent: 'publish',
+    days,
+    restated: [],
+    checkKey: false,
+  } as const
   await warehouse.commit(ads, [], [member], calling())
   await sealed.discard()
   t.same(readdirSync(`${path}.staging`), [])
@@ -37,7 +47,7 @@ t.test('seal says how many bytes of rows there are', async t => {
   await staging.write(Buffer.from('ä\n'), 1, DAY)
   await staging.write(Buffer.from('two\n'), 1, '2026-01-02')
   await staging.reject([{ day: DAY, column: null, rule: 'type', value: null, reason: 'x', record: '{}' }])
-  t.equal(await staging.seal(), 7)
+  t.match(await staging.seal(), { bytes: 7 })
 })
 
 t.test('an attempt cannot be staged twice at once', async t => {

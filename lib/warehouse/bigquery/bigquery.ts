@@ -69,7 +69,7 @@ export function connect(settings: Settings): BigQueryWarehouse {
     stage: (table, attemptId) => area.stage(table, attemptId),
     commit: async (table, totals, members, { signal }) => {
       signal.throwIfAborted()
-      return commitGroup(client, area, table, totals, members)
+      return commitGroup(client, table, totals, members)
     },
     charge: (table, totals, publishing, { signal }) => chargeOf(client, table, totals, publishing, signal),
     recount: (table, totals, clients, { signal }) => recount(client, table, totals, clients, signal),

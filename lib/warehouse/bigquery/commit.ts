@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto'
-import { chunkText } from '../../chunk.ts'
-import { DataError, type HeadraceError, TransientError } from '../../errors.ts'
+import { DataError } from '../../errors.ts'
 import type { Table } from '../../table.ts'
-import { type Cost, type DayChange, type DayCount, GroupRefused, type Member, type Publication } from '../warehouse.ts'
+import type { Cost, DayChange, DayCount, Member, Publication } from '../warehouse.ts'
 import type { Client } from './client.ts'
 import { failure } from './failure.ts'
 import { type Ran, type ResultRow, resultRows, runQuery } from './jobs.ts'
 import { namesOf } from './names.ts'
 import { refusal } from './refusal.ts'
 import { commitScript, type Script } from './script.ts'
-import type { StagedAttempt, StagingArea } from './staging.ts'
+import { type StagedAttempt, stagedAs } from './staging.ts'
 
 /** Longest text of a script, and largest body of a request, that BigQuery takes; with some room. */
 const MOST_SQL = 1_000_000
@@ -20,12 +19,11 @@ const ROLLED_BACK = 'Rolled back: the table is as it was.'
 /** Publishes the members of a group in one transaction. See `Warehouse.commit`. */
 export async function commitGroup(
   client: Client,
-  area: StagingArea,
   table: Table,
   totals: readonly string[],
   members: readonly Member[],
 ): Promise<Publication[]> {
-  const staged = stagedOf(area, members)
+  const staged = members.map(({ receipt }) => stagedAs(receipt))
   const names = namesOf(await client.project(), table)
   const script = commitScript({ table, names, totals, members, sources: staged })
   mustFit(table, script, members)
@@ -37,25 +35,6 @@ export async function commitGroup(
   } catch (error) {
     throw refusal(table, totals, members, error) ?? failure(table.name, error, ROLLED_BACK)
   }
-}
-
-/** What was staged must be known here, or the whole group would stop for it. */
-function stagedOf(area: StagingArea, members: readonly Member[]): StagedAttempt[] {
-  const lost = new Map<string, HeadraceError>()
-  const found = members.flatMap(({ attemptId, chunk }) => {
-    const staged = area.find(attemptId)
-    if (staged !== undefined) return [staged]
-    lost.set(
-      attemptId,
-      new TransientError('WAREHOUSE_FAILED', {
-        message: `${chunkText(chunk)}: what was staged is gone`,
-        hint: 'Nothing of this chunk was published; it is read again.',
-      }),
-    )
-    return []
-  })
-  if (lost.size > 0) throw new GroupRefused(lost)
-  return found
 }
 
 function mustFit(table: Table, { sql, parameters }: Script, members: readonly Member[]): void {

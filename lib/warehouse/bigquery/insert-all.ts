@@ -12,7 +12,7 @@ import { identifier, type TableId, tablePath, tableText } from './names.ts'
 import { ensureTable } from './prepare.ts'
 import { refusedRow } from './refused.ts'
 import type { Declared, Field } from './schema.ts'
-import type { StagedAttempt, StagingArea } from './staging.ts'
+import { type StagingArea, sealed } from './staging.ts'
 
 /** What tells the rows of the attempts in one table apart: whose a row is, its number, and when the attempt began. */
 const OWN_FIELDS: readonly Field[] = [
@@ -33,7 +33,6 @@ const MOST_BYTES = 8_000_000
  */
 export class InsertArea implements StagingArea {
   readonly #client: Client
-  readonly #staged = new Map<string, StagedAttempt>()
 
   constructor(client: Client) {
     this.#client = client
@@ -51,10 +50,6 @@ export class InsertArea implements StagingArea {
     return [declaredStream(rows, warehouseSchema(table)), declaredStream(rejects, STAGED_REJECT_FIELDS)]
   }
 
-  find(attemptId: string): StagedAttempt | undefined {
-    return this.#staged.get(attemptId)
-  }
-
   async stage(table: Table, attemptId: string): Promise<Staging> {
     const tables = await this.#tables(table)
     const rows = new StreamedRows(this.#client, tables.rows, Object.keys(table.columns), attemptId)
@@ -70,11 +65,10 @@ export class InsertArea implements StagingArea {
       sift: async () => rows.sift(table),
       seal: async () => {
         const sources = [await rows.seal(), await rejects.seal()]
-        this.#staged.set(attemptId, { rows: sources[0], rejects: sources[1], jobs: rows.jobs + rejects.jobs })
-        return rows.bytes
+        return sealed(rows.bytes, { rows: sources[0], rejects: sources[1], jobs: rows.jobs + rejects.jobs })
       },
       // Rows that were streamed cannot be deleted for a while; they expire with their day.
-      discard: async () => void this.#staged.delete(attemptId),
+      discard: async () => {},
     }
   }
 

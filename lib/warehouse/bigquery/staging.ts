@@ -2,7 +2,7 @@ import { DataError, TransientError } from '../../errors.ts'
 import { type Table, type WarehouseField, warehouseSchema } from '../../table.ts'
 import { STAGED_REJECT_FIELDS } from '../kept.ts'
 import { copyLines, findRefused, type PartFile } from '../sift.ts'
-import type { RefusedRow, Staging } from '../warehouse.ts'
+import type { RefusedRow, Sealed, Staging } from '../warehouse.ts'
 import type { Client } from './client.ts'
 import { failure } from './failure.ts'
 import { JobFailed } from './jobs.ts'
@@ -19,6 +19,16 @@ export interface StagedAttempt extends StagedSource {
   readonly jobs: number
 }
 
+/** Says what is staged, for whoever publishes it. */
+export function sealed(bytes: number, staged: StagedAttempt): Sealed {
+  return { bytes, receipt: JSON.stringify(staged) }
+}
+
+/** What a receipt stands for. */
+export function stagedAs(receipt: string): StagedAttempt {
+  return JSON.parse(receipt)
+}
+
 /** A way to stage rows. */
 export interface StagingArea {
   /** Makes ready what every attempt at a table needs. */
@@ -26,8 +36,6 @@ export interface StagingArea {
   /** The long-lived tables that rows of a table are staged in. */
   streams(table: Table): Promise<readonly Declared[]>
   stage(table: Table, attemptId: string): Promise<Staging>
-  /** What is staged of an attempt; nothing when it is not, or not completely. */
-  find(attemptId: string): StagedAttempt | undefined
   /** Removes what attempts left that are not alive. */
   sweep(alive: ReadonlySet<string>): Promise<number>
 }
@@ -38,7 +46,6 @@ const NAME = /^(?:rows|rejects)_([0-9a-zA-Z_]+)_(\d+)(?:_part\d*)?$/
 /** Stages with load jobs: one per attempt, into a table of its own. */
 export class LoadArea implements StagingArea {
   readonly #client: Client
-  readonly #staged = new Map<string, StagedAttempt>()
   #serial = 0
 
   constructor(client: Client) {
@@ -50,10 +57,6 @@ export class LoadArea implements StagingArea {
 
   async streams(): Promise<readonly Declared[]> {
     return []
-  }
-
-  find(attemptId: string): StagedAttempt | undefined {
-    return this.#staged.get(attemptId)
   }
 
   async stage(table: Table, attemptId: string): Promise<Staging> {
@@ -68,14 +71,10 @@ export class LoadArea implements StagingArea {
         // Not at once: rows that are refused become rejects.
         const loaded = await rows.load()
         const refused = await rejects.load()
-        this.#staged.set(attemptId, { rows: loaded.path, rejects: refused.path, jobs: loaded.jobs + refused.jobs })
-        return rows.bytes
+        return sealed(rows.bytes, { rows: loaded.path, rejects: refused.path, jobs: loaded.jobs + refused.jobs })
       },
       sift: ({ signal }) => rows.sift(table, signal),
-      discard: async () => {
-        this.#staged.delete(attemptId)
-        await Promise.all([rows.remove(), rejects.remove()])
-      },
+      discard: async () => void (await Promise.all([rows.remove(), rejects.remove()])),
     }
   }
 

@@ -8,7 +8,7 @@ import { commitFailure } from './failure.ts'
 import { insertStaged, readCsv, type StagedTypes } from './read-csv.ts'
 import { Restated, type Scope } from './restated.ts'
 import { identifier, literal, rejectsName, SLICES, tableName } from './schema.ts'
-import type { StagingFolder } from './staging.ts'
+import { receiptOf, type StagingFolder } from './staging.ts'
 
 /** Publishes the members of a group in one transaction. See `Warehouse.commit`. */
 export async function commitGroup(
@@ -155,8 +155,8 @@ class Group {
   async #refuseLost(): Promise<void> {
     const lost = new Set<string>()
     await Promise.all(
-      this.#members.map(async ({ attemptId }) => {
-        if (!(await this.#folder.isWhole(attemptId))) lost.add(attemptId)
+      this.#members.map(async member => {
+        if (!(await this.#folder.isWhole(member))) lost.add(member.attemptId)
       }),
     )
     this.#refuse(({ chunk, attemptId }) =>
@@ -241,7 +241,7 @@ class Group {
   }
 
   #longest(members: readonly Member[]): number {
-    return Math.max(0, ...members.map(({ attemptId }) => this.#folder.largestWrite(attemptId)))
+    return Math.max(0, ...members.map(({ receipt }) => receiptOf(receipt).longest))
   }
 
   /** Refuses the members that have a reason to be. */

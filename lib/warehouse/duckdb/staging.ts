@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs
 import { join } from 'node:path'
 import { isDiskFull, TransientError } from '../../errors.ts'
 import { copyLines, type LineFile, linesOf } from '../sift.ts'
-import type { RefusedRow, Staging, WarehouseCall } from '../warehouse.ts'
+import type { Member, RefusedRow, Staging, WarehouseCall } from '../warehouse.ts'
 import { rejectLines } from './csv.ts'
 
 /** Finds the rows of a file that the database does not take, and takes them out of it. */
@@ -15,7 +15,6 @@ const NAME = /^(.+?)(?:\.(?:rejects|sifted|part\d+))?\.csv$/
 /** The files of staged attempts, one folder beside the database. An attempt id names its files, so that nothing else has to. */
 export class StagingFolder {
   readonly path: string
-  readonly #staged = new Map<string, readonly StagedFile[]>()
 
   constructor(path: string) {
     this.path = path
@@ -32,7 +31,6 @@ export class StagingFolder {
   async stage(attemptId: string, sift: Sift): Promise<Staging> {
     const rows = new StagedFile(this.rows(attemptId))
     const rejects = new StagedFile(this.rejects(attemptId))
-    this.#staged.set(attemptId, [rows, rejects])
     try {
       await mkdir(this.path, { recursive: true })
       await rows.open()
@@ -45,30 +43,26 @@ export class StagingFolder {
       seal: async () => {
         await rejects.close()
         await rows.close()
-        return rows.bytes
+        const receipt: Receipt = {
+          rows: rows.size,
+          rejects: rejects.size,
+          longest: Math.max(rows.largest, rejects.largest),
+        }
+        return { bytes: rows.bytes, receipt: JSON.stringify(receipt) }
       },
       sift: call => sift(rows, call),
       discard: async () => {
-        this.#staged.delete(attemptId)
         await rows.remove()
         await rejects.remove()
       },
     }
   }
 
-  /** Bytes of the largest single write of an attempt; no row is longer. */
-  largestWrite(attemptId: string): number {
-    return Math.max(0, ...this.#files(attemptId).map(({ largest }) => largest))
-  }
-
   /** Whether the files of an attempt hold what was written to them. */
-  async isWhole(attemptId: string): Promise<boolean> {
-    const whole = await Promise.all(this.#files(attemptId).map(file => file.isWhole()))
-    return whole.length > 0 && whole.every(Boolean)
-  }
-
-  #files(attemptId: string): readonly StagedFile[] {
-    return this.#staged.get(attemptId) ?? []
+  async isWhole({ attemptId, receipt }: Member): Promise<boolean> {
+    const { rows, rejects } = receiptOf(receipt)
+    const [rowsNow, rejectsNow] = await Promise.all([sizeOf(this.rows(attemptId)), sizeOf(this.rejects(attemptId))])
+    return rowsNow === rows && rejectsNow === rejects
   }
 
   /** Removes the files of attempts that are not alive. */
@@ -83,6 +77,24 @@ export class StagingFolder {
     }
     return dead.size
   }
+}
+
+/** What must be there of an attempt. */
+interface Receipt {
+  /** Bytes of each file; null where there is none. */
+  readonly rows: number | null
+  readonly rejects: number | null
+  /** Bytes of the largest single write; no row is longer. */
+  readonly longest: number
+}
+
+/** What a receipt says. */
+export function receiptOf(receipt: string): Receipt {
+  return JSON.parse(receipt)
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  return (await stat(path).catch(() => undefined))?.size ?? null
 }
 
 /** A file that is written from front to back; it exists only if something was asked of it. */
@@ -153,9 +165,9 @@ export class StagedFile implements LineFile {
     this.bytes = sifted.bytes
   }
 
-  async isWhole(): Promise<boolean> {
-    const found = await stat(this.path).catch(() => undefined)
-    return found?.size === (this.#opened ? this.bytes : undefined)
+  /** Its bytes; null when nothing was asked of it. */
+  get size(): number | null {
+    return this.#opened ? this.bytes : null
   }
 
   async remove(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Table } from '../../../lib/table.ts'
 import type { WarehouseHost } from '../../../lib/testing/warehouse.ts'
 import type { BigQueryOptions } from '../../../lib/warehouse/bigquery/options.ts'
 import type { QueryParameter } from '../../../lib/warehouse/bigquery/parameters.ts'
+import type { Warehouse } from '../../../lib/warehouse/warehouse.ts'
 
 /** A row of an answer, in the order of its columns: an emulator does not name all of them. */
 export type Row = readonly (string | null)[]
@@ -69,11 +70,8 @@ export function openArea(url: string, staging: BigQueryOptions['staging']): Area
     }
   }
   const everything = (table: Table): string => `\`${project}.${table.name}\` WHERE ${table.partitionBy} ${ALL_DAYS}`
-  return {
-    project,
-    send,
-    ask,
-    warehouse: bigquery({
+  const another = (): Warehouse =>
+    bigquery({
       project,
       location: 'US',
       apiEndpoint: url,
@@ -82,7 +80,13 @@ export function openArea(url: string, staging: BigQueryOptions['staging']): Area
       tries: 2,
       retrySeconds: 0.05,
       jobSeconds: 60,
-    }),
+    })
+  return {
+    project,
+    send,
+    ask,
+    warehouse: another(),
+    another,
     rows: async table => {
       const { columns, rows } = await ask(`SELECT * FROM ${everything(table)}`)
       return rows.map(row => Object.fromEntries(columns.map((column, index) => [column, row[index] ?? null])))
