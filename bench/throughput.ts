@@ -112,9 +112,10 @@ async function runHeadrace(
   folder: string,
   concurrency: number,
 ): Promise<number> {
+  const clients = Array.from({ length: CLIENTS }, (_, index) => `c${index}`)
   const config: Config = defineConfig({
     pipelines: [shape.pipeline(base)],
-    clients: Array.from({ length: CLIENTS }, (_, index) => `c${index}`),
+    clients,
     warehouse: duckdb({ path: join(folder, 'headrace.duckdb') }),
     ledger: sqlite({ path: join(folder, 'ledger.sqlite') }),
     settings: { concurrency },
@@ -125,7 +126,7 @@ async function runHeadrace(
     {
       pipeline: config.pipelines[0] as Pipeline,
       window: { from: benchDay(0), to: benchDay(DAYS - 1) },
-      clients: config.clients as string[],
+      clients,
     },
     { log: createLog('silent'), registry: new Registry(), observe: () => {}, control: { stop: signal, abort: signal } },
   )

@@ -6,13 +6,26 @@ import { ConfigError, HeadraceError, TransientError, withoutCredentials } from '
 import type { Ledger } from './ledger/ledger.ts'
 import { type Options, resolveOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
+import { isTimeZone } from './schedule.ts'
 import type { Warehouse } from './warehouse/warehouse.ts'
+
+/** Whose data it is, and on which calendar its days are. */
+export interface Client {
+  readonly id: string
+  /** A name of the IANA database, such as `Europe/Berlin`. */
+  readonly timeZone: string
+}
+
+/** A client as a configuration names it: the id alone where its time zone is that of the configuration. */
+export type ClientEntry = string | { readonly id: string; readonly timeZone?: string }
 
 /** What a configuration file exports by default. */
 export interface ConfigOptions {
   readonly pipelines: readonly Pipeline[]
   /** Whose data is pulled: a list, or a function that fetches it. */
-  readonly clients: readonly string[] | ((signal: AbortSignal) => Promise<readonly string[]>)
+  readonly clients: readonly ClientEntry[] | ((signal: AbortSignal) => Promise<readonly ClientEntry[]>)
+  /** The time zone of clients that have none of their own: their schedules and days are on its clock. Default `UTC`. */
+  readonly timeZone?: string
   readonly warehouse: Warehouse
   readonly ledger: Ledger
   /** Settings that differ from their defaults; see `docs/configuration.md`. */
@@ -20,7 +33,8 @@ export interface ConfigOptions {
 }
 
 /** A configuration that was checked. */
-export interface Config extends Omit<ConfigOptions, 'settings'> {
+export interface Config extends Omit<ConfigOptions, 'settings' | 'timeZone'> {
+  readonly timeZone: string
   readonly settings: Options
 }
 
@@ -28,13 +42,14 @@ export interface Config extends Omit<ConfigOptions, 'settings'> {
 export function defineConfig(options: ConfigOptions): Config {
   const problems = [...problemsOf(options)]
   if (problems.length > 0) throw invalid('the configuration', problems)
-  return { ...options, settings: resolveOptions(options.settings) }
+  return { ...options, timeZone: options.timeZone ?? 'UTC', settings: resolveOptions(options.settings) }
 }
 
-function* problemsOf({ pipelines, clients, warehouse, ledger }: Partial<ConfigOptions>): Generator<string> {
+function* problemsOf({ pipelines, clients, timeZone = 'UTC', warehouse, ledger }: Partial<ConfigOptions>): Generator<string> {
   if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path }) or bigquery()'
   if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path })'
   if (typeof clients !== 'function' && !Array.isArray(clients)) yield 'its clients are neither a list nor a function'
+  if (!isTimeZone(timeZone)) yield `its timeZone ${timeZone} is not in the IANA database`
   if (!Array.isArray(pipelines) || pipelines.length === 0) {
     yield 'it has no pipelines'
     return
@@ -50,6 +65,24 @@ function* problemsOf({ pipelines, clients, warehouse, ledger }: Partial<ConfigOp
     if (twice !== undefined) yield `two pipelines write ${twice}: each would delete the other's rows`
     for (const text of written) tables.add(text)
   }
+  yield* orderProblems(pipelines)
+}
+
+/** Pipelines that wait for one that is not there, or for themselves, by way of others or not. */
+function* orderProblems(pipelines: readonly Pick<Pipeline, 'name' | 'after'>[]): Generator<string> {
+  const upstreams = new Map(pipelines.map(({ name, after }) => [name, after.map(({ pipeline }) => pipeline)]))
+  const over = new Set<string>()
+  function* visit(name: string, path: readonly string[]): Generator<string> {
+    if (path.includes(name)) yield `pipelines wait for each other: ${[...path.slice(path.indexOf(name)), name].join(' -> ')}`
+    else if (!over.has(name)) {
+      for (const upstream of upstreams.get(name) ?? []) {
+        if (upstreams.has(upstream)) yield* visit(upstream, [...path, name])
+        else yield `pipeline ${name} comes after ${upstream}, which there is not`
+      }
+      over.add(name)
+    }
+  }
+  for (const name of upstreams.keys()) yield* visit(name, [])
 }
 
 function invalid(what: string, problems: readonly string[]): ConfigError {
@@ -149,37 +182,40 @@ export function findPipeline({ pipelines }: Pick<Config, 'pipelines'>, name: str
   })
 }
 
-/** The clients of a configuration, all of them or those asked for. */
+/** The clients of a configuration, all of them or those asked for by id. */
 export async function resolveClients(
-  { clients }: Pick<Config, 'clients'>,
+  { clients, timeZone = 'UTC' }: Pick<ConfigOptions, 'clients' | 'timeZone'>,
   only: readonly string[] | undefined,
   signal: AbortSignal,
-): Promise<readonly string[]> {
-  let all: readonly string[]
+): Promise<readonly Client[]> {
+  let entries: readonly ClientEntry[]
   try {
-    all = typeof clients === 'function' ? await outcome((async () => clients(signal))(), signal) : clients
+    entries = typeof clients === 'function' ? await outcome((async () => clients(signal))(), signal) : clients
   } catch (error) {
     if (error instanceof HeadraceError) throw error
     throw unavailable(`could not be obtained: ${reasons(error)}`, error)
   }
-  if (!Array.isArray(all)) throw unavailable(`is ${inspect(all).slice(0, 100)}, not a list`)
-  const known = new Set<unknown>()
-  const problems = [
-    ...(all.length === 0 ? ['it is empty'] : []),
-    ...all
-      .filter(client => typeof client !== 'string' || client.trim() === '')
-      .map(client => `${inspect(client)} is not a client id`),
-    ...all.filter(client => known.size === known.add(client).size).map(client => `${inspect(client)} stands in it twice`),
-  ]
-  if (problems.length > 0) throw unavailable(`has ${all.length} entries: ${listed(problems)}`)
-  const unknown = (only ?? []).filter(client => !known.has(client))
+  if (!Array.isArray(entries)) throw unavailable(`is ${inspect(entries).slice(0, 100)}, not a list`)
+  const known = new Map<string, Client>()
+  const problems = entries.length === 0 ? ['it is empty'] : []
+  for (const entry of entries as readonly ClientEntry[]) {
+    const client = typeof entry === 'string' ? { id: entry, timeZone } : { timeZone, ...entry }
+    if (typeof client.id !== 'string' || client.id.trim() === '') problems.push(`${inspect(entry)} is not a client id`)
+    else if (known.has(client.id)) problems.push(`${inspect(client.id)} stands in it twice`)
+    else if (!isTimeZone(client.timeZone)) {
+      problems.push(`the time zone ${inspect(client.timeZone)} of ${inspect(client.id)} is not in the IANA database`)
+    } else known.set(client.id, client)
+  }
+  if (problems.length > 0) throw unavailable(`has ${entries.length} entries: ${listed(problems)}`)
+  const chosen = new Set(only ?? known.keys())
+  const unknown = [...chosen].filter(id => !known.has(id))
   if (unknown.length > 0) {
     throw new ConfigError('USAGE', {
-      message: `--clients ${listed(unknown)}: not among the ${all.length} clients of the configuration`,
+      message: `--clients ${listed(unknown)}: not among the ${entries.length} clients of the configuration`,
       hint: 'Check the spelling. Nothing was read or written.',
     })
   }
-  return only === undefined ? all : [...new Set(only)]
+  return [...chosen].flatMap(id => known.get(id) ?? [])
 }
 
 function unavailable(problem: string, cause?: unknown): ConfigError {

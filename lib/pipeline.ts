@@ -1,6 +1,7 @@
 import type { Connector } from './connector.ts'
 import { ConfigError } from './errors.ts'
 import type { Expr, Mapping } from './mapping.ts'
+import { cronProblem, type Schedule } from './schedule.ts'
 import type { ClientColumn, Columns, ColumnsOf, ColumnType, Table } from './table.ts'
 
 /** What must hold before a staged chunk may be published. */
@@ -23,6 +24,15 @@ export interface Checks {
   readonly drift?: 'warn' | 'hold' | 'fail'
 }
 
+/** A pipeline that another one waits for: a chunk is read once its days are published here, for the same client. */
+export interface Upstream {
+  readonly pipeline: string
+  /** Share of the days of a chunk that need not be published, from 0 to below 1. Default 0. */
+  readonly gaps: number
+  /** What becomes of a chunk whose days can be published no more without a person: it stays and waits (default), or it fails, so that its run can end. */
+  readonly policy: 'wait' | 'skip'
+}
+
 /** What `definePipeline` takes. */
 export interface PipelineOptions<R extends object, C extends Columns & ClientColumn> {
   /** Lower-case words joined by hyphens; names the pipeline in the ledger, metrics and logs. */
@@ -37,6 +47,10 @@ export interface PipelineOptions<R extends object, C extends Columns & ClientCol
   readonly checks?: Checks
   /** Columns summed exactly while rows stream by, and compared with the table inside the commit. */
   readonly totals?: readonly NoInfer<ColumnsOf<C, 'INT64' | 'NUMERIC'>>[]
+  /** When it is due by itself. Default never: then it reads what a backfill asks for. */
+  readonly schedule?: readonly Schedule[]
+  /** Pipelines that must have published the days of a chunk, for its client, before it is read. Default none. */
+  readonly after?: readonly (string | (Pick<Upstream, 'pipeline'> & Partial<Upstream>))[]
 }
 
 /** An expression of some pipeline, its record type forgotten. */
@@ -57,6 +71,8 @@ export interface Pipeline {
     readonly drift: 'warn' | 'hold' | 'fail'
   }
   readonly totals: readonly string[]
+  readonly schedule: readonly Schedule[]
+  readonly after: readonly Upstream[]
 }
 
 /**
@@ -66,7 +82,7 @@ export interface Pipeline {
 export function definePipeline<R extends object, const C extends Columns & ClientColumn>(
   options: PipelineOptions<R, C>,
 ): Pipeline {
-  const { name, description, source, table, map, chunk, checks, totals } = options
+  const { name, description, source, table, map, chunk, checks, totals, schedule, after } = options
   const pipeline: Pipeline = {
     name,
     ...(description === undefined ? {} : { description }),
@@ -81,6 +97,8 @@ export function definePipeline<R extends object, const C extends Columns & Clien
       drift: checks?.drift ?? 'warn',
     },
     totals: totals ?? [],
+    schedule: schedule ?? [],
+    after: (after ?? []).map(upstream),
   }
   const problems = [...problemsOf(pipeline)]
   if (problems.length > 0) {
@@ -92,8 +110,15 @@ export function definePipeline<R extends object, const C extends Columns & Clien
   return pipeline
 }
 
-function* problemsOf({ name, table, map, chunk, checks, totals }: Pipeline): Generator<string> {
-  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name)) yield 'its name must be lower-case words joined by hyphens'
+function upstream(edge: string | (Pick<Upstream, 'pipeline'> & Partial<Upstream>)): Upstream {
+  return typeof edge === 'string' ? { pipeline: edge, gaps: 0, policy: 'wait' } : { gaps: 0, policy: 'wait', ...edge }
+}
+
+const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
+
+function* problemsOf(pipeline: Pipeline): Generator<string> {
+  const { name, table, map, chunk, checks, totals } = pipeline
+  if (!NAME.test(name)) yield 'its name must be lower-case words joined by hyphens'
   for (const column of Object.keys(table.columns)) if (!Object.hasOwn(map, column)) yield `no expression for column ${column}`
   for (const [column, expr] of Object.entries(map)) {
     const declared = table.columns[column]
@@ -117,6 +142,30 @@ function* problemsOf({ name, table, map, chunk, checks, totals }: Pipeline): Gen
     ['volume.atLeast', checks.volume.atLeast],
   ] as const) {
     if (!(share >= 0 && share <= 1)) yield `checks.${check} ${share} is not a share from 0 to 1`
+  }
+  yield* timeProblemsOf(pipeline)
+}
+
+/** What is wrong with when it is due, and with what it waits for. Whether those pipelines exist, the configuration knows. */
+function* timeProblemsOf({ schedule, after }: Pipeline): Generator<string> {
+  for (const { name, cron, lookbackDays } of schedule) {
+    if (!NAME.test(name)) yield `the name of schedule ${name} must be lower-case words joined by hyphens`
+    if (name === 'missing' || name === 'doubtful')
+      yield `a schedule cannot be named ${name}: days that no schedule wants are read for that reason`
+    const problem = cronProblem(cron)
+    if (problem !== undefined) yield `schedule ${name}: cron ${cron} ${problem}`
+    if (!Number.isInteger(lookbackDays) || lookbackDays < 1 || lookbackDays > 366)
+      yield `schedule ${name}: lookbackDays ${lookbackDays} is not 1 to 366`
+  }
+  for (const [name, same] of Map.groupBy(schedule, ({ name }) => name)) {
+    if (same.length > 1) yield `two schedules are named ${name}`
+  }
+  for (const { pipeline, gaps, policy } of after) {
+    if (!(gaps >= 0 && gaps < 1)) yield `after ${pipeline}: gaps ${gaps} is not a share from 0 to below 1`
+    if (!['wait', 'skip'].includes(policy)) yield `after ${pipeline}: policy ${policy} is not wait or skip`
+  }
+  for (const [name, same] of Map.groupBy(after, ({ pipeline }) => pipeline)) {
+    if (same.length > 1) yield `after names ${name} twice`
   }
 }
 

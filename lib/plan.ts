@@ -1,6 +1,10 @@
-import { addDays, type Chunk, daysOf, splitWindow, type Window } from './chunk.ts'
+import { addDays, type Chunk, dayCount, daysOf, splitWindow, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
+import type { Client } from './config.ts'
+import { dueParts, knownOf, lookback, newest, publishedIn, type Turn, turnsAt } from './due.ts'
 import type { LedgerReader, RunRequest } from './ledger/ledger.ts'
+import type { Priority } from './ledger/pace.ts'
+import type { Occasion } from './ledger/served.ts'
 import type { Pipeline } from './pipeline.ts'
 
 /** What a backfill is asked for. */
@@ -55,10 +59,100 @@ export async function* planBackfill(
 /** Says of each chunk why it is read. */
 export async function* withReasons(chunks: AsyncIterable<Chunk>, ledger: LedgerReader): AsyncGenerator<PlannedChunk> {
   for await (const chunk of chunks) {
-    const days = daysOf(chunk.window).length
-    const { size } = await certainDays(ledger, chunk)
-    yield { chunk, why: size === 0 ? 'new' : size === days ? 'again' : 'partly', publishedDays: size }
+    yield planned(chunk, (await certainDays(ledger, chunk)).size)
   }
+}
+
+/** A chunk that became due. */
+export interface DueChunk extends PlannedChunk {
+  readonly priority: Priority
+  /**
+   * The schedules that want days of it, by name; `missing` when days of it should be published by now and never were, `doubtful` when it is not
+   * certain what was published.
+   */
+  readonly reasons: readonly string[]
+}
+
+/** What became due of one pipeline: it is begun as one run that answers all of its occasions, or not at all. */
+export interface DueRun {
+  readonly request: RunRequest
+  /** None when everything that is wanted already waits to be read. */
+  readonly chunks: readonly DueChunk[]
+  readonly occasions: readonly Occasion[]
+}
+
+/** What is due at an instant (epoch milliseconds), one run for each pipeline of which anything is. Reads the ledger, and changes nothing. */
+export async function planDue(
+  compiled: readonly CompiledPipeline[],
+  clients: readonly Client[],
+  ledger: LedgerReader,
+  now: number,
+): Promise<DueRun[]> {
+  const runs: DueRun[] = []
+  for (const one of compiled) {
+    const turns = await dueTurns(one.pipeline, clients, ledger, now)
+    if (turns.size > 0) runs.push(await dueRun(one, turns, ledger))
+  }
+  return runs
+}
+
+/** The occasions of each client that nobody has answered yet; clients without any are left out. */
+async function dueTurns(
+  { name, schedule }: Pipeline,
+  clients: readonly Client[],
+  ledger: LedgerReader,
+  now: number,
+): Promise<Map<string, Turn[]>> {
+  if (schedule.length === 0) return new Map()
+  // Names of schedules hold no space.
+  const answered = new Map((await ledger.occasions(name)).map(({ schedule, client, at }) => [`${schedule} ${client}`, at]))
+  const zones = Map.groupBy(clients, ({ timeZone }) => timeZone)
+  const turnsIn = new Map([...zones.keys()].map(zone => [zone, turnsAt(schedule, zone, now)]))
+  const due = clients.map(({ id, timeZone }): [string, Turn[]] => [
+    id,
+    (turnsIn.get(timeZone) ?? []).filter(({ name, at }) => at > (answered.get(`${name} ${id}`) ?? Number.NEGATIVE_INFINITY)),
+  ])
+  return new Map(due.filter(([, turns]) => turns.length > 0))
+}
+
+async function dueRun(
+  { pipeline, schemaHash, pipelineHash }: CompiledPipeline,
+  due: ReadonlyMap<string, readonly Turn[]>,
+  ledger: LedgerReader,
+): Promise<DueRun> {
+  const { name, source } = pipeline
+  const waiting = Map.groupBy(await ledger.waiting(name), ({ client }) => client)
+  const chunks: DueChunk[] = []
+  for (const [client, turns] of due) {
+    const known = knownOf(await ledger.allDays(name, client))
+    for (const { window, priority, reasons } of dueParts(turns, known, waiting.get(client) ?? [], pipeline.chunk.days)) {
+      chunks.push({ ...planned({ pipeline: name, client, window }, publishedIn(window, known)), priority, reasons })
+    }
+  }
+  const turns = [...due.values()].flat()
+  const froms = [...chunks.map(({ chunk }) => chunk.window.from), ...turns.map(turn => lookback(turn).from)]
+  return {
+    request: {
+      command: 'schedule',
+      pipeline: name,
+      api: source.name,
+      priority: chunks.some(({ priority }) => priority === 'live') ? 'live' : 'backfill',
+      window: { from: froms.reduce((a, b) => (a < b ? a : b)), to: newest(turns) },
+      clients: [...due.keys()],
+      force: false,
+      missing: false,
+      schemaHash,
+      pipelineHash,
+    },
+    chunks,
+    occasions: [...due].flatMap(([client, turns]) => turns.map(({ name, at }) => ({ schedule: name, client, at }))),
+  }
+}
+
+/** A chunk of which so many days are published. */
+function planned(chunk: Chunk, publishedDays: number): PlannedChunk {
+  const why = publishedDays === 0 ? 'new' : publishedDays === dayCount(chunk.window) ? 'again' : 'partly'
+  return { chunk, why, publishedDays }
 }
 
 async function certainDays(ledger: LedgerReader, { pipeline, client, window }: Chunk): Promise<Set<string>> {

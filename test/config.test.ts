@@ -12,9 +12,10 @@ const never = new AbortController().signal
 
 const source = defineConnector<{ day: string }>({ name: 'none', async *pages() {} })
 
-function pipeline(name: string, table = `shop.${name}`): Pipeline {
+function pipeline(name: string, table = `shop.${name}`, after: readonly string[] = []): Pipeline {
   return definePipeline({
     name,
+    after,
     source,
     table: defineTable(table, { client_id: string(), date: date() }, { partitionBy: 'date' }),
     map: { client_id: client(), date: day('day') },
@@ -65,6 +66,30 @@ t.test('pipelines have names and tables of their own, their rejects included', a
   t.doesNotThrow(() => defineConfig({ ...usual, pipelines: [pipeline('ads'), pipeline('orders')] }))
 })
 
+t.test('pipelines wait for others that exist, and never for each other', async t => {
+  const of = (name: string, ...after: readonly string[]): Pipeline => pipeline(name, undefined, after)
+  for (const [pipelines, message] of [
+    [[of('a', 'b')], 'pipeline a comes after b, which there is not'],
+    [[of('a', 'a')], 'pipelines wait for each other: a -> a'],
+    [[of('x', 'a'), of('a', 'b'), of('b', 'c'), of('c', 'a')], 'pipelines wait for each other: a -> b -> c -> a'],
+    [
+      [of('a', 'b', 'c'), of('b', 'a'), of('c', 'a')],
+      'pipelines wait for each other: a -> b -> a; pipelines wait for each other: a -> c -> a',
+    ],
+  ] as const) {
+    t.throws(() => defineConfig({ ...usual, pipelines }), { code: 'CONFIG_INVALID', message: `the configuration: ${message}` })
+  }
+  t.doesNotThrow(() => defineConfig({ ...usual, pipelines: [of('d', 'b', 'c'), of('b', 'a'), of('c', 'a'), of('a')] }))
+})
+
+t.test('the time zone of a configuration is one of the IANA database, and UTC unless it says so', async t => {
+  t.equal(defineConfig(usual).timeZone, 'UTC')
+  t.equal(defineConfig({ ...usual, timeZone: 'America/St_Johns' }).timeZone, 'America/St_Johns')
+  for (const timeZone of ['Mars/Olympus', '', 7 as unknown as string]) {
+    t.throws(() => defineConfig({ ...usual, timeZone }), { message: `its timeZone ${timeZone} is not in the IANA database` })
+  }
+})
+
 t.test('what is not a warehouse, a ledger or a list of clients is refused by name', async t => {
   const options = { pipelines: usual.pipelines, clients: 'acme', warehouse: {}, ledger: undefined } as unknown as ConfigOptions
   t.throws(() => defineConfig(options), {
@@ -90,11 +115,35 @@ t.test('a pipeline is found by its name, and needs none when it is the only one'
 })
 
 t.test('clients are those of the list or the function, or those asked for, once each', async t => {
-  t.same(await resolveClients(usual, undefined, never), ['acme', 'globex'])
-  t.same(await resolveClients({ clients: async () => ['a', 'b', 'c'] }, ['c', 'a', 'c'], never), ['c', 'a'])
+  t.same(await resolveClients(usual, undefined, never), [
+    { id: 'acme', timeZone: 'UTC' },
+    { id: 'globex', timeZone: 'UTC' },
+  ])
+  const own = { id: 'b', timeZone: 'Asia/Kathmandu' }
+  t.same(
+    await resolveClients({ clients: async () => ['a', own, { id: 'c' }], timeZone: 'Pacific/Apia' }, ['c', 'b', 'c'], never),
+    [{ id: 'c', timeZone: 'Pacific/Apia' }, own],
+  )
   await t.rejects(resolveClients(usual, ['acme', ...'bcdefgh'], never), {
     code: 'USAGE',
     message: '--clients b; c; d; e; f and 2 more: not among the 2 clients of the configuration',
+  })
+})
+
+t.test('what stands in the list of clients and is no client is named', async t => {
+  const clients = [
+    'a',
+    ' ',
+    'a',
+    { id: 'b', timeZone: 'Europe/Atlantis' },
+    null,
+    { id: 7 },
+  ] as unknown as ConfigOptions['clients']
+  await t.rejects(resolveClients({ clients }, undefined, never), {
+    code: 'CLIENTS_UNAVAILABLE',
+    message:
+      "the list of clients has 6 entries: ' ' is not a client id; 'a' stands in it twice; the time zone 'Europe/Atlantis' of 'b' is not in the " +
+      'IANA database; null is not a client id; { id: 7 } is not a client id',
   })
 })
 

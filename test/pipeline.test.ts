@@ -50,6 +50,8 @@ t.test('a pipeline has the defaults that its options document', async t => {
     chunk: { days: 1 },
     checks: { rejects: { atMost: 0.01 }, volume: { atLeast: 0.5 }, empty: 'confirm', drift: 'warn' },
     totals: [],
+    schedule: [],
+    after: [],
   })
   t.equal(pipeline.source, source)
   t.equal(pipeline.table, table)
@@ -141,6 +143,46 @@ t.test('checks and chunks are within their limits', async t => {
   }
   t.equal(problems({ checks: { empty: 'ignore' } }), 'checks.empty ignore is not confirm, hold or allow')
   t.equal(problems({ checks: { drift: 'ignore' } }), 'checks.drift ignore is not warn, hold or fail')
+})
+
+t.test('a pipeline that waits for others says for which, and how strictly', async t => {
+  const { after } = definePipeline({
+    name: 'visits',
+    source,
+    table,
+    map,
+    after: ['accounts', { pipeline: 'shops' }, { pipeline: 'prices', gaps: 0.1, policy: 'skip' }],
+  })
+  t.same(after, [
+    { pipeline: 'accounts', gaps: 0, policy: 'wait' },
+    { pipeline: 'shops', gaps: 0, policy: 'wait' },
+    { pipeline: 'prices', gaps: 0.1, policy: 'skip' },
+  ])
+  for (const gaps of [-0.1, 1, Number.NaN]) {
+    t.equal(problems({ after: [{ pipeline: 'a', gaps }] }), `after a: gaps ${gaps} is not a share from 0 to below 1`)
+  }
+  t.equal(problems({ after: [{ pipeline: 'a', policy: 'drop' }] }), 'after a: policy drop is not wait or skip')
+  t.equal(problems({ after: ['a', { pipeline: 'a', gaps: 0.5 }] }), 'after names a twice')
+})
+
+t.test('a schedule has a name of its own, an expression of cron, and a lookback', async t => {
+  const daily = { name: 'daily', cron: '0 6 * * *', lookbackDays: 3 }
+  t.same(definePipeline({ name: 'visits', source, table, map, schedule: [daily] }).schedule, [daily])
+  for (const [more, problem] of [
+    [{ cron: '0 6 * *' }, 'schedule daily: cron 0 6 * * does not have five fields: minute, hour, day, month, day of the week'],
+    [{ cron: '@daily' }, 'schedule daily: cron @daily does not have five fields: minute, hour, day, month, day of the week'],
+    [{ cron: '0 25 * * *' }, 'schedule daily: cron 0 25 * * * is no expression of cron: Invalid value for hour: 25'],
+    [{ cron: '0 6 31 2 *' }, 'schedule daily: cron 0 6 31 2 * is never due'],
+    [{ cron: '? 6 * * *' }, 'schedule daily: cron ? 6 * * * has a ?, which names no time'],
+    [{ lookbackDays: 0 }, 'schedule daily: lookbackDays 0 is not 1 to 366'],
+    [{ lookbackDays: 367 }, 'schedule daily: lookbackDays 367 is not 1 to 366'],
+    [{ lookbackDays: 1.5 }, 'schedule daily: lookbackDays 1.5 is not 1 to 366'],
+    [{ name: 'Every day' }, 'the name of schedule Every day must be lower-case words joined by hyphens'],
+    [{ name: 'missing' }, 'a schedule cannot be named missing: days that no schedule wants are read for that reason'],
+  ] as const) {
+    t.equal(problems({ schedule: [{ ...daily, ...more }] }), problem)
+  }
+  t.equal(problems({ schedule: [daily, { ...daily, cron: '0 7 * * *' }] }), 'two schedules are named daily')
 })
 
 t.test('every contradiction is named at once', async t => {

@@ -35,7 +35,7 @@ export async function backfill(options: BackfillOptions): Promise<void> {
   const read = async (loaded: Config): Promise<void> => {
     const config = withConcurrency(loaded, options.concurrency)
     const pipeline = findPipeline(config, options.pipeline)
-    const clients = await resolveClients(config, options.clients, control.stop)
+    const clients = (await resolveClients(config, options.clients, control.stop)).map(({ id }) => id)
     control.drainMs = config.settings.drainSeconds * 1_000
     const registry = new Registry()
     const metrics = options.metricsPort === undefined ? undefined : await serveMetrics(registry, options.metricsPort)

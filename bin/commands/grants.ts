@@ -17,7 +17,7 @@ import type { CommonOptions } from './options.ts'
 /** `headrace grants list`: how every grant stands, and when it ends. Ends with 42 when one of them needs somebody. */
 export async function listGrants({ config: file, json }: CommonOptions): Promise<void> {
   await withConfig(file, async config => {
-    const clients = await resolveClients(config, undefined, patientCall.signal)
+    const clients = (await resolveClients(config, undefined, patientCall.signal)).map(({ id }) => id)
     const key = process.env[GRANT_KEY]
     const seal = key === undefined ? undefined : new Seal(key)
     const grants = await grantStatuses(providersOf(config), clients, config.ledger, seal)
@@ -120,7 +120,7 @@ function providersOf({ pipelines }: Config): OAuth[] {
 
 /** The declaration behind a grant that somebody consents to. */
 async function providerOf(config: Config, grant: string): Promise<RefreshToken> {
-  const clients = await resolveClients(config, undefined, patientCall.signal)
+  const clients = (await resolveClients(config, undefined, patientCall.signal)).map(({ id }) => id)
   const providers = providersOf(config)
   const auth = providers.find(auth => clients.some(client => grantName(auth, client) === grant))
   if (auth?.flow === 'refresh token') return auth

@@ -32,7 +32,7 @@ export async function plan(options: PlanOptions): Promise<void> {
   const window = parseWindow(options.from, options.to)
   await withConfig(options.config, async config => {
     const pipeline = findPipeline(config, options.pipeline)
-    const clients = await resolveClients(config, options.clients, patientCall.signal)
+    const clients = (await resolveClients(config, options.clients, patientCall.signal)).map(({ id }) => id)
     const { ledger, warehouse } = config
     const compiled = compilePipeline(pipeline, warehouse)
     const wanted = { window, clients, force: options.force === true, missing: options.missing === true }

@@ -1,0 +1,113 @@
+import t from 'tap'
+import { windowText } from '../lib/chunk.ts'
+import { compilePipeline } from '../lib/compile.ts'
+import type { Client } from '../lib/config.ts'
+import { defineConnector } from '../lib/connector.ts'
+import { duckdb } from '../lib/index.ts'
+import type { Ledger } from '../lib/ledger/ledger.ts'
+import { client, day } from '../lib/mapping.ts'
+import { definePipeline } from '../lib/pipeline.ts'
+import { type DueRun, planDue } from '../lib/plan.ts'
+import type { Schedule } from '../lib/schedule.ts'
+import { date, defineTable, string } from '../lib/table.ts'
+import { leaveOpen, ledgerOf, publish } from './published.ts'
+
+const DAILY = { name: 'daily', cron: '0 6 * * *', lookbackDays: 3 }
+const WEEKLY = { name: 'weekly', cron: '0 3 * * SUN', lookbackDays: 30 }
+const MONTHLY = { name: 'monthly', cron: '0 2 1 * *', lookbackDays: 60 }
+
+const compiled = (schedule: readonly Schedule[], days = 3) => [
+  compilePipeline(
+    definePipeline({
+      name: 'visits',
+      source: defineConnector<{ readonly date: string }>({ name: 'web', async *pages() {} }),
+      table: defineTable('web.visits', { client_id: string(), date: date() }, { partitionBy: 'date' }),
+      map: { client_id: client(), date: day('date') },
+      chunk: { days },
+      schedule,
+    }),
+    duckdb({ path: '/nowhere/warehouse.duckdb' }),
+  ),
+]
+
+const A: Client = { id: 'a', timeZone: 'UTC' }
+
+/** A Wednesday. */
+const NOW = Date.parse('2026-11-25T06:00:00Z')
+
+function due(ledger: Ledger, schedule: readonly Schedule[], now = NOW, clients: readonly Client[] = [A]): Promise<DueRun[]> {
+  return planDue(compiled(schedule), clients, ledger, now)
+}
+
+/** The chunks of runs as they are asked for. */
+function texts(runs: readonly DueRun[]): string[] {
+  return runs.flatMap(({ chunks }) =>
+    chunks.map(
+      ({ chunk: { client, window }, priority, why, reasons }) =>
+        `${client} ${windowText(window)} ${priority} ${why}: ${reasons.join(', ')}`,
+    ),
+  )
+}
+
+/** Begins what is due, the way a daemon does. */
+async function answer(ledger: Ledger, runs: readonly DueRun[]): Promise<void> {
+  for (const { request, chunks, occasions } of runs) {
+    await ledger.beginRun(
+      request,
+      chunks.map(({ chunk }) => chunk),
+      { served: true, occasions },
+    )
+  }
+}
+
+t.test('a schedule is due once for each occasion, up to the day before', async t => {
+  const ledger = ledgerOf(t)
+  const runs = await due(ledger, [DAILY])
+  t.same(texts(runs), ['a 2026-11-22..2026-11-24 live new: daily'])
+  t.match(runs, [
+    {
+      request: { command: 'schedule', pipeline: 'visits', api: 'web', clients: ['a'], window: { to: '2026-11-24' } },
+      occasions: [{ schedule: 'daily', client: 'a', at: NOW }],
+    },
+  ])
+  await answer(ledger, runs)
+  t.same(await due(ledger, [DAILY]), [])
+  t.same(await due(ledger, [DAILY], NOW + 86_399_999), [])
+  t.same((await due(ledger, [DAILY], NOW + 86_400_000)).length, 1)
+})
+
+t.test('a pipeline without schedules is never due', async t => {
+  t.same(await due(ledgerOf(t), []), [])
+})
+
+t.test('daily, weekly and monthly at once give each day once, the newest days as live', async t => {
+  t.same(
+    texts(await due(ledgerOf(t), [DAILY, WEEKLY, MONTHLY], Date.parse('2026-11-01T06:00:00Z'))).slice(-3),
+    [
+      'a 2026-10-23..2026-10-25 backfill new: weekly, monthly',
+      'a 2026-10-26..2026-10-28 backfill new: weekly, monthly',
+      'a 2026-10-29..2026-10-31 live new: daily, weekly, monthly',
+    ].slice(-3),
+  )
+})
+
+t.test('after an outage the plan widens to the last complete day, and leaves out what is published', async t => {
+  const ledger = ledgerOf(t)
+  await publish(ledger, 'visits', 'a', { from: '2026-11-01', to: '2026-11-04' })
+  await publish(ledger, 'visits', 'a', { from: '2026-11-07', to: '2026-11-12' })
+  t.same(texts(await due(ledger, [DAILY])), [
+    'a 2026-11-05..2026-11-06 backfill new: missing',
+    'a 2026-11-13..2026-11-15 backfill new: missing',
+    'a 2026-11-16..2026-11-17 backfill new: missing',
+    'a 2026-11-18..2026-11-20 live new: missing',
+    'a 2026-11-21..2026-11-23 live new: missing, daily',
+    'a 2026-11-24 live new: daily',
+  ])
+})
+
+t.test('a day whose publication is in doubt is read again', async t => {
+  const ledger = ledgerOf(t)
+  await publish(ledger, 'visits', 'a', { from: '2026-11-01', to: '2026-11-24' })
+  await leaveOpen(ledger, 'visits', 'a', { from: '2026-11-02', to: '2026-11-02' })
+  t.same(texts(await due(ledger, [DAILY])), ['a 2026-11-02 backfill new: doubtful', 'a 2026-11-22..2026-11-24 live again: daily'])
+})
