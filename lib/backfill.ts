@@ -86,7 +86,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
   const wanted = { window, clients, force, missing }
   const plan = await Array.fromAsync(planBackfill(pipeline, wanted, ledger))
   const run = await ledger.beginRun(requestOf(compiled, wanted), plan)
-  await warehouse.sweep(await ledger.aliveAttempts())
+  await warehouse.sweep(() => ledger.aliveAttempts())
   host.log.info(
     { event: 'run.started', run: run.id, pipeline: pipeline.name, ...window, resumed: run.resumed },
     'backfill started',

@@ -35,7 +35,7 @@ export const PUBLISH_CASES: readonly ConformanceCase[] = [
         deepEqual(await warehouse.clients(TABLE, undisturbed), [])
         deepEqual(await warehouse.recount(TABLE, TOTALS, ['a'], undisturbed), [])
         deepEqual(await warehouse.rejects(TABLE, { limit: 5 }, undisturbed), [])
-        equal(await warehouse.sweep(new Set()), 0)
+        equal(await warehouse.sweep(async () => new Set()), 0)
         equal(await warehouse.prepare(TABLE, { create: true }, undisturbed), false)
         equal(await warehouse.prepare(TABLE, { create: true }, undisturbed), true)
         equal(await warehouse.prepare(TABLE, { create: false }, undisturbed), true)

@@ -184,8 +184,8 @@ export const REFUSE_CASES: readonly ConformanceCase[] = [
       rejects: [rejected(D1, {})],
     })
     const [dead, alive] = [await stageDraft(warehouse, TABLE, draft('a')), await stageDraft(warehouse, TABLE, draft('b'))]
-    const swept = await warehouse.sweep(new Set([alive.attemptId]))
-    equal(await warehouse.sweep(new Set([alive.attemptId])), 0)
+    const swept = await warehouse.sweep(async () => new Set([alive.attemptId]))
+    equal(await warehouse.sweep(async () => new Set([alive.attemptId])), 0)
     await warehouse.commit(TABLE, TOTALS, [alive], undisturbed)
     deepEqual(await shown(host), [`b ${D1} x 1 0.5`])
     if (swept === 0) return

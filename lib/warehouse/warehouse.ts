@@ -194,8 +194,11 @@ export interface Warehouse {
   clients(table: Table, call: WarehouseCall): Promise<string[]>
   /** Kept rejects, newest day first. */
   rejects(table: Table, query: RejectQuery, call: WarehouseCall): Promise<StoredReject[]>
-  /** Removes staging areas of attempts that are not in `alive`: what a killed process left behind. Returns how many. */
-  sweep(alive: ReadonlySet<string>): Promise<number>
+  /**
+   * Removes staging areas of attempts that are not alive: what a killed process left behind. `alive` is asked once it is known what is there, so
+   * that an attempt that has begun meanwhile is not taken for dead. Returns how many.
+   */
+  sweep(alive: () => Promise<ReadonlySet<string>>): Promise<number>
 }
 
 /** How what the table holds differs from what a member expects, one clause per day and number; empty when it does not. */

@@ -222,7 +222,7 @@ t.test('what dead attempts left is found by its name, on the server and on the d
   await (await write('alive-1', [adLine('y')])).seal()
   writeFileSync(join(spool, 'rows_dead_3_1_part2.ndjson.gz'), 'of a search that was killed')
   await server.query('CREATE TABLE headrace_staging.somebody_elses (name VARCHAR)')
-  t.equal(await area.sweep(new Set(['alive-1'])), 3, spool)
+  t.equal(await area.sweep(async () => new Set(['alive-1'])), 3, spool)
   t.match(Object.keys(await staged()).sort(), [/^rows_alive_1_\d$/, 'somebody_elses'])
   t.same(spooled(), [])
 })

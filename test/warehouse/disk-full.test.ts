@@ -101,7 +101,7 @@ t.test('however much space is left, a commit either fails and changed nothing, o
     t.equal(await clicks(warehouse), String(12_000 * held), `${outcome} with ${bytes} bytes left`)
     free()
     t.equal(await clicks(warehouse), String(12_000 * held), 'and still after space was freed')
-    await warehouse.sweep(new Set())
+    await warehouse.sweep(async () => new Set())
   }
   t.same([...outcomes].sort(), ['DISK_FULL', 'published'])
 })

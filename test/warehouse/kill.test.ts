@@ -36,6 +36,6 @@ t.test('a process killed at any moment of a commit leaves the table as before or
     generation: Date.now(),
   })
   t.match(await warehouse.commit(ads, TOTALS, [member], calling()), [{ outcome: 'published', deleted: ROWS + last, inserted: 1 }])
-  t.not(await warehouse.sweep(new Set([member.attemptId])), 0, 'the killed attempts left files')
+  t.not(await warehouse.sweep(async () => new Set([member.attemptId])), 0, 'the killed attempts left files')
   t.same(readdirSync(`${path}.staging`), [`${member.attemptId}.csv`])
 })

@@ -209,8 +209,8 @@ t.test('what a search left that was killed is swept away with its attempt', asyn
   const { warehouse, path } = await prepared(t, ads)
   const { attemptId } = await stage(warehouse, ads, { client: 'a', from: DAY })
   for (const ending of ['sifted', 'part1', 'part12']) writeFileSync(`${path}.staging/${attemptId}.${ending}.csv`, '')
-  t.equal(await warehouse.sweep(new Set([attemptId])), 0)
-  t.equal(await warehouse.sweep(new Set()), 1)
+  t.equal(await warehouse.sweep(async () => new Set([attemptId])), 0)
+  t.equal(await warehouse.sweep(async () => new Set()), 1)
   t.same(readdirSync(`${path}.staging`), [])
 })
 

@@ -70,15 +70,27 @@ t.test('sweep removes what dead attempts left and nothing else', async t => {
   mkdirSync(`${path}.staging/spill`)
   for (const other of others.slice(0, 2)) writeFileSync(`${path}.staging/${other}`, '')
   const restarted = duckdb({ path })
-  t.equal(await restarted.sweep(new Set([alive.attemptId])), 2)
+  t.equal(await restarted.sweep(async () => new Set([alive.attemptId])), 2)
   t.same(readdirSync(`${path}.staging`).sort(), [`${alive.attemptId}.csv`, `${alive.attemptId}.rejects.csv`, ...others].sort())
   t.match(await warehouse.commit(ads, TOTALS, [alive], calling()), [{ inserted: 1 }])
-  t.equal(await restarted.sweep(new Set()), 1)
-  t.equal(await restarted.sweep(new Set()), 0)
+  t.equal(await restarted.sweep(async () => new Set()), 1)
+  t.equal(await restarted.sweep(async () => new Set()), 0)
+})
+
+t.test('an attempt that begins while a sweep finds out who is alive is not taken for dead', async t => {
+  const { warehouse } = await prepared(t, ads)
+  await stage(warehouse, ads, { client: 'dead', from: DAY, rows: [ad('dead', DAY, 'x')] })
+  const begun: Awaited<ReturnType<typeof stage>>[] = []
+  const swept = await warehouse.sweep(async () => {
+    begun.push(await stage(warehouse, ads, { client: 'a', from: DAY, rows: [ad('a', DAY, 'x')] }))
+    return new Set()
+  })
+  t.equal(swept, 1)
+  t.match(await warehouse.commit(ads, TOTALS, begun, calling()), [{ inserted: 1 }])
 })
 
 t.test('where nothing was ever staged there is nothing to sweep', async t => {
   const { warehouse, path } = await prepared(t, ads)
   rmSync(`${path}.staging`, { recursive: true, force: true })
-  t.equal(await warehouse.sweep(new Set()), 0)
+  t.equal(await warehouse.sweep(async () => new Set()), 0)
 })

@@ -36,8 +36,8 @@ export interface StagingArea {
   /** The long-lived tables that rows of a table are staged in. */
   streams(table: Table): Promise<readonly Declared[]>
   stage(table: Table, attemptId: string): Promise<Staging>
-  /** Removes what attempts left that are not alive. */
-  sweep(alive: ReadonlySet<string>): Promise<number>
+  /** Removes what attempts left that are not alive; those that are alive are asked for once it is known what is there. */
+  sweep(alive: () => Promise<ReadonlySet<string>>): Promise<number>
 }
 
 /** What staged tables and files are called: what they hold, the attempt, and how often the process has staged. */
@@ -78,9 +78,11 @@ export class LoadArea implements StagingArea {
     }
   }
 
-  async sweep(alive: ReadonlySet<string>): Promise<number> {
+  async sweep(alive: () => Promise<ReadonlySet<string>>): Promise<number> {
     const { spool } = this.#client.settings
-    const kept = new Set([...alive].map(attemptId => attemptId.replaceAll('-', '_')))
+    const spooled = await spooledNames(spool)
+    const staged = await Array.fromAsync(stagedTables(this.#client))
+    const kept = new Set([...(await alive())].map(attemptId => attemptId.replaceAll('-', '_')))
     const dead = new Set<string>()
     const isDead = (name: string): boolean => {
       const attempt = NAME.exec(name)?.[1]
@@ -88,8 +90,8 @@ export class LoadArea implements StagingArea {
       dead.add(attempt)
       return true
     }
-    for (const name of (await spooledNames(spool)).filter(isDead)) await removeSpooled(spool, name)
-    for await (const name of stagedTables(this.#client)) if (isDead(name)) await dropStaged(this.#client, name)
+    for (const name of spooled.filter(isDead)) await removeSpooled(spool, name)
+    for (const name of staged.filter(isDead)) await dropStaged(this.#client, name)
     return dead.size
   }
 }

@@ -66,12 +66,13 @@ export class StagingFolder {
   }
 
   /** Removes the files of attempts that are not alive. */
-  async sweep(alive: ReadonlySet<string>): Promise<number> {
+  async sweep(alive: () => Promise<ReadonlySet<string>>): Promise<number> {
     const files = await readdir(this.path).catch(() => [])
+    const kept = await alive()
     const dead = new Set<string>()
     for (const file of files) {
       const attemptId = NAME.exec(file)?.[1]
-      if (attemptId === undefined || alive.has(attemptId)) continue
+      if (attemptId === undefined || kept.has(attemptId)) continue
       dead.add(attemptId)
       await rm(join(this.path, file), { force: true })
     }
