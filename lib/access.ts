@@ -22,10 +22,14 @@ export interface RunAccess {
 }
 
 /**
- * Opens the access to the API of a connector. Throws `GRANT_KEY_INVALID` when there is no key, before anything is read; what is wrong with one
+ * Opens the access to the APIs that authorize in one way, for the clients that are read now. Throws `GRANT_KEY_INVALID` when there is no key, before anything is read; what is wrong with one
  * grant is told when its client is read, and keeps nobody else.
  */
-export async function openAccess(auth: OAuth | undefined, clients: readonly string[], host: RunAccessHost): Promise<RunAccess> {
+export async function openAccess(
+  auth: OAuth | undefined,
+  clients: () => readonly string[],
+  host: RunAccessHost,
+): Promise<RunAccess> {
   if (auth === undefined) return { authorize: () => undefined, close: async () => [] }
   const { provider } = auth
   const providers = [auth]
@@ -39,7 +43,7 @@ export async function openAccess(auth: OAuth | undefined, clients: readonly stri
   })
   const { seal } = access
   async function survey(): Promise<readonly GrantStatus[]> {
-    const statuses = await grantStatuses(providers, clients, host.ledger, seal)
+    const statuses = await grantStatuses(providers, clients(), host.ledger, seal)
     const own = statuses.filter(({ configured }) => configured)
     for (const state of GRANT_STATES) {
       metrics.grants.set({ provider, state }, own.filter(status => status.state === state).length)

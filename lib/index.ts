@@ -1,8 +1,9 @@
-export { type BackfillHost, type BackfillRequest, type BackfillResult, backfill } from './backfill.ts'
+export { type BackfillRequest, type BackfillResult, backfill } from './backfill.ts'
 export type { Chunk, Day, Window } from './chunk.ts'
 export { type Client, type ClientEntry, type Config, type ConfigOptions, defineConfig } from './config.ts'
 export { type Connector, defineConnector, type Page, type PageRequest } from './connector.ts'
 export { describePipeline } from './describe.ts'
+export type { WorkerHost } from './engine/worker.ts'
 export {
   ConfigError,
   DataError,

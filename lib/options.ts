@@ -9,6 +9,18 @@ export const OPTIONS = {
     max: 1_000,
     means: 'Chunks that may be under way at all, most of them staged and waiting for their commit.',
   },
+  pipelineConcurrency: {
+    default: 32,
+    min: 1,
+    max: 1_000,
+    means: 'Chunks of one pipeline read at the same time by all daemons together.',
+  },
+  accountConcurrency: {
+    default: 2,
+    min: 1,
+    max: 64,
+    means: 'Chunks of one client read at the same time from one API by all daemons together.',
+  },
   groupChunks: { default: 50, min: 1, max: 1_000, means: 'Chunks published in one transaction, at most.' },
   groupRows: {
     default: 500_000,

@@ -170,7 +170,7 @@ t.test('metrics and warnings know in advance which grants end, and which are mis
   const registry = new Registry()
   const warned: string[] = []
   const open = () =>
-    openRunAccess(auth, ['acme', 'globex', 'initech'], {
+    openRunAccess(auth, () => ['acme', 'globex', 'initech'], {
       ledger,
       metrics: createMetrics(registry),
       grantKey: KEY,

@@ -53,28 +53,36 @@ export function ad(account: string, date: string, id: string, clicks = 1, costMi
   return { account, date, campaign: { id, name: `campaign ${id}` }, metrics: { clicks, costMicros } }
 }
 
-export const adsTable = defineTable(
-  'ads.campaigns',
-  {
-    client_id: string(),
-    date: date(),
-    campaign_id: string(),
-    name: nullable(string()),
-    clicks: int64({ minimum: 0 }),
-    cost: numeric({ minimum: 0, maximum: 1_000_000 }),
-  },
-  { partitionBy: 'date', key: ['client_id', 'date', 'campaign_id'] },
-)
+const tableOf = (name: string) =>
+  defineTable(
+    `ads.${name}`,
+    {
+      client_id: string(),
+      date: date(),
+      campaign_id: string(),
+      name: nullable(string()),
+      clicks: int64({ minimum: 0 }),
+      cost: numeric({ minimum: 0, maximum: 1_000_000 }),
+    },
+    { partitionBy: 'date', key: ['client_id', 'date', 'campaign_id'] },
+  )
 
-/** The pipeline from such a connector into `adsTable`. */
+export const adsTable = tableOf('campaigns')
+
+/** The pipeline from such a connector into `adsTable`, or of another name and into a table of that name. */
 export function adsPipeline(
   source: Connector<AdRecord>,
-  options: { readonly days?: number; readonly checks?: Parameters<typeof definePipeline>[0]['checks'] } = {},
+  options: {
+    readonly name?: string
+    readonly days?: number
+    readonly checks?: Parameters<typeof definePipeline>[0]['checks']
+  } = {},
 ): Pipeline {
+  const { name = 'campaigns' } = options
   return definePipeline({
-    name: 'campaigns',
+    name,
     source,
-    table: adsTable,
+    table: name === 'campaigns' ? adsTable : tableOf(name),
     map: {
       client_id: client('account'),
       date: day('date'),
