@@ -4,7 +4,7 @@
  * `docs/errors.md` lists the same codes; a test compares the two.
  */
 export const ERRORS = {
-  USAGE: { kind: 'config', means: 'The command line does not make sense.' },
+  USAGE: { kind: 'config', means: 'The command line, or a request to the server, does not make sense.' },
   CONFIG_NOT_FOUND: { kind: 'config', means: 'The configuration file is not there.' },
   CONFIG_FAILED: { kind: 'config', means: 'The configuration file threw while it was loaded.' },
   CONFIG_INVALID: { kind: 'config', means: 'The configuration loads, but something in it cannot work.' },
@@ -17,7 +17,7 @@ export const ERRORS = {
     means: 'The warehouse cannot be opened at all: wrong path, no permission, not a database.',
   },
   LEDGER_UNUSABLE: { kind: 'config', means: 'The ledger cannot be opened, or was written by a newer headrace.' },
-  PORT_IN_USE: { kind: 'config', means: 'The port for metrics is taken by another process.' },
+  PORT_IN_USE: { kind: 'config', means: 'The server cannot listen: its port is taken, or its address is none of this host.' },
   API_REFUSED: {
     kind: 'config',
     means: 'The API refused the request itself (4xx): credentials, permission, or a wrong parameter.',

@@ -37,6 +37,7 @@ const KEPT: Readonly<Record<string, { readonly to: RegExp; readonly types: boole
   'google-auth-library': { to: /^lib\/warehouse\/bigquery\/client\.ts$/, types: false },
   'node:sqlite': { to: /^lib\/ledger\/sqlite/, types: false },
   'prom-client': { to: /^(bin\/|lib\/(metrics\.ts$|server\/))/, types: true },
+  fastify: { to: /^lib\/server\//, types: false },
   oauth4webapi: { to: /^lib\/oauth\//, types: false },
   undici: { to: /^lib\/(http|oauth)\//, types: true },
   pino: { to: /^lib\/log\.ts$/, types: false },
@@ -204,6 +205,7 @@ const PLANTED: Readonly<Record<string, readonly [file: string, source: string, p
     'lib/x.ts may not import @google-cloud/bigquery',
   ],
   'SQLite outside the ledger': ['bin/x.ts', "import { DatabaseSync } from 'node:sqlite'", 'bin/x.ts may not import node:sqlite'],
+  'a server made elsewhere': ['bin/x.ts', "import { fastify } from 'fastify'", 'bin/x.ts may not import fastify'],
   'a metric made elsewhere': ['lib/x.ts', "import { Counter } from 'prom-client'", 'lib/x.ts may not import prom-client'],
   'a request made elsewhere': [
     'connectors/x/x.ts',

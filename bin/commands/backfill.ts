@@ -6,7 +6,7 @@ import { createLog, OPTIONS, type Pipeline, type WarningName } from '../../lib/i
 import type { Restatement, RunTotals, StateTotals } from '../../lib/ledger/ledger.ts'
 import { CHUNK_STATES, PROBLEM_STATES } from '../../lib/ledger/states.ts'
 import type { LogLevel } from '../../lib/log.ts'
-import { serveMetrics } from '../../lib/server/metrics.ts'
+import { serveMetrics } from '../../lib/server/server.ts'
 import { columns, count, duration, output, plural } from '../output.ts'
 import { Progress } from '../progress.ts'
 import { withConfig } from './context.ts'
@@ -18,6 +18,7 @@ export interface BackfillOptions extends PlanOptions {
   readonly concurrency?: number
   readonly dryRun?: boolean
   readonly metricsPort?: number
+  readonly metricsHost: string
   readonly logLevel: LogLevel
 }
 
@@ -38,8 +39,10 @@ export async function backfill(options: BackfillOptions): Promise<void> {
     const clients = (await resolveClients(config, options.clients, control.stop)).map(({ id }) => id)
     control.drainMs = config.settings.drainSeconds * 1_000
     const registry = new Registry()
-    const metrics = options.metricsPort === undefined ? undefined : await serveMetrics(registry, options.metricsPort)
-    if (metrics !== undefined) output.note(`metrics at http://localhost:${metrics.port}/metrics`)
+    const log = createLog(options.logLevel)
+    const { metricsPort: port, metricsHost: host } = options
+    const metrics = port === undefined ? undefined : await serveMetrics(registry, log, { host, port })
+    if (metrics !== undefined) output.note(`metrics at ${metrics.url}/metrics`)
     // A log on the terminal and a bar would write over each other.
     const progress = new Progress(process.stderr.isTTY && !options.json && options.logLevel === 'silent')
     const { drainSeconds } = config.settings
@@ -54,7 +57,7 @@ export async function backfill(options: BackfillOptions): Promise<void> {
       const result = await runBackfill(
         config,
         { pipeline, window, clients, force: options.force === true, missing: options.missing === true },
-        { log: createLog(options.logLevel), registry, observe: progress.observe, control },
+        { log, registry, observe: progress.observe, control },
       )
       progress.stop()
       process.exitCode = result.exitCode

@@ -24,6 +24,7 @@ export function backfillCommand(command: Command): Command {
       'serve Prometheus metrics on this port while it runs; 0 takes any that is free',
       wholeNumber(0, 65_535),
     )
+    .option('--metrics-host <address>', 'where that port is; 0.0.0.0 lets other hosts reach it', '127.0.0.1')
     .addOption(
       new Option('--log-level <level>', 'structured log on standard error')
         .choices(['silent', 'error', 'warn', 'info', 'debug'])

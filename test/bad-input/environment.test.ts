@@ -122,7 +122,7 @@ t.test('a port in use is named before anything is read', async t => {
   const ran = await backfill('--metrics-port', String(port), '--json')
   t.equal(ran.code, 2)
   t.match(ran.json(), { error: { code: 'PORT_IN_USE', message: `port ${port} is taken by another process` } })
-  t.match(ran.stderr, 'Name another one with --metrics-port, or leave it out. Nothing was read or written.')
+  t.match(ran.stderr, 'Name another one with --port or --metrics-port. Nothing was read or written.')
   t.equal(api.asked.length, 0)
 })
 

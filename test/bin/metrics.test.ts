@@ -56,9 +56,8 @@ async function held({ api, start }: Project, t: Test, ...args: string[]) {
   const { script } = api
   api.script = async asked => (await hold.promise) ?? script(asked)
   const running = start(['backfill', ...MAY, '--metrics-port', '0', ...args])
-  const [, port] = /localhost:(\d+)\/metrics/.exec(await running.said(/metrics at \S+/)) ?? []
+  const [, address = ''] = /metrics at (\S+)/.exec(await running.said(/metrics at \S+/)) ?? []
   await api.request(() => true)
-  const address = `http://localhost:${port}/metrics`
   const scrape = async (): Promise<Scrape> => {
     const response = await fetch(address)
     t.match(response.headers.get('content-type'), 'text/plain; version=0.0.4')

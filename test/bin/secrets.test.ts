@@ -36,8 +36,8 @@ async function outputsOf(t: Test, { folder, start, headrace, api }: Project): Pr
   const { script } = api
   api.script = async asked => (await hold.promise) ?? script(asked)
   const running = start(['backfill', ...MAY, '--log-level', 'debug', '--metrics-port', '0'])
-  const [, port] = /localhost:(\d+)\/metrics/.exec(await running.said(/metrics at \S+/)) ?? []
-  const scrape = (): Promise<string> => fetch(`http://localhost:${port}/metrics`).then(response => response.text())
+  const [, address = ''] = /metrics at (\S+)/.exec(await running.said(/metrics at \S+/)) ?? []
+  const scrape = (): Promise<string> => fetch(address).then(response => response.text())
   const before = await scrape()
   hold.resolve(undefined)
   const ran = await running.ended
