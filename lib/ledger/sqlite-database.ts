@@ -1,142 +1,162 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { ConfigError, HeadraceError, isDiskFull, TransientError } from '../errors.ts'
-import { MIGRATIONS } from './sqlite-schema.ts'
+import { type LedgerDatabase, type SqlRow, type SqlValue, type Transaction, writes } from './sql/database.ts'
+import { MIGRATIONS } from './sql/schema.ts'
 
-/** A row as SQLite gives it. */
-export type SqlRow = Readonly<Record<string, unknown>>
-
-/** What a connection may differ in from others. */
-export interface ConnectionOptions {
-  /** How long a transaction waits for other writers, in milliseconds; the event loop stands still meanwhile. Default 10,000. */
+/** A file, and what its connections may differ in. */
+export interface SqliteDatabaseOptions {
+  readonly path: string
+  /** The clock, epoch milliseconds. */
+  readonly now: () => number
+  /** How long a transaction waits for other processes that write, in milliseconds; the event loop stands still meanwhile. Default 10,000. */
   readonly patienceMs?: number
   /** Whether what is committed survives a loss of power. Default true. */
   readonly durable?: boolean
 }
 
 /**
- * The ledger's file: write-ahead log, durable commits, patience with other writers, prepared statements kept. Every failure becomes an error
- * of headrace; nothing on this road is only logged.
+ * Ends when everything has ended that this process has asked of SQLite so far. One thing at a time, on whichever connection: one that waits for
+ * the lock of another one stops the very event loop in which that one would go on.
  */
-export class LedgerDatabase {
-  readonly #path: string
-  readonly #database: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
+let turn: Promise<unknown> = Promise.resolve()
 
-  constructor(path: string, { patienceMs = 10_000, durable = true }: ConnectionOptions = {}) {
-    this.#path = path
-    try {
-      if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
-      this.#database = new DatabaseSync(path)
-    } catch (error) {
-      throw this.#unusable(`cannot be opened: ${reason(error)}`, error)
-    }
-    try {
-      this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL')
-      // Before anything is written: the log would already change a file that is not ours.
-      this.#migrate()
-      this.#database.exec('PRAGMA journal_mode = WAL')
-      this.#database.exec(`PRAGMA busy_timeout = ${patienceMs}; PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
-    } catch (error) {
-      this.#database.close()
-      if (error instanceof HeadraceError && error.code !== 'LEDGER_FAILED') throw error
-      const cause = error instanceof HeadraceError ? error.cause : error
-      throw this.#unusable(`cannot be opened: ${reason(cause)}`, cause)
-    }
+/** The ledger's file: write-ahead log, durable commits, patience with other writers. */
+export class SqliteDatabase implements LedgerDatabase {
+  readonly #options: SqliteDatabaseOptions
+  #connection: Connection | undefined
+
+  constructor(options: SqliteDatabaseOptions) {
+    this.#options = options
   }
 
-  #migrate(): void {
-    this.write(() => {
-      const version = Number(this.get('PRAGMA user_version')?.user_version)
-      if (version > MIGRATIONS.length) {
-        throw new ConfigError('LEDGER_UNUSABLE', {
-          message: `the ledger ${this.#path} is of version ${version}, this headrace knows ${MIGRATIONS.length}`,
-          hint: 'A newer headrace has written it. Use that one; nothing was changed.',
-        })
-      }
-      if (version === 0 && this.get('SELECT name FROM sqlite_schema') !== undefined) {
-        throw this.#unusable('is the database of another program')
-      }
-      for (const step of MIGRATIONS.slice(version)) this.#database.exec(step)
-      this.#database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
-    })
+  async now(): Promise<number> {
+    return this.#options.now()
   }
 
-  #unusable(why: string, cause?: unknown): ConfigError {
-    return new ConfigError('LEDGER_UNUSABLE', {
-      message: `the ledger ${this.#path} ${why}`,
-      hint: 'Check the path and the permissions; it must be on a local disk, next to every process that uses it. Nothing was read or written.',
-      cause,
-    })
+  all(sql: string, ...values: readonly SqlValue[]): Promise<SqlRow[]> {
+    return this.#inTurn(async connection => connection.all(sql, values))
   }
 
-  /** One write transaction; it takes the write lock at once, so that it cannot fail half way for want of it. */
-  write<T>(work: () => T): T {
-    try {
-      this.#database.exec('BEGIN IMMEDIATE')
+  async get(sql: string, ...values: readonly SqlValue[]): Promise<SqlRow | undefined> {
+    return (await this.all(sql, ...values))[0]
+  }
+
+  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#inTurn(async connection => {
+      // The write lock at once, so that it cannot fail half way for want of it.
+      connection.execute('BEGIN IMMEDIATE')
       try {
-        const result = work()
-        this.#database.exec('COMMIT')
+        const result = await work(transaction(connection, this.#options.now()))
+        connection.execute('COMMIT')
         return result
       } catch (error) {
-        if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+        connection.rollBack()
         throw error
       }
-    } catch (error) {
-      throw this.#failure(error)
-    }
+    })
   }
 
-  /** The same, unless another writer is at it for longer than the patience of the connection. */
-  writeUnlessBusy<T>(work: () => T): T | 'busy' {
+  async writeUnlessBusy<T>(work: (tx: Transaction) => Promise<T>): Promise<T | 'busy'> {
     try {
-      return this.write(work)
+      return await this.write(work)
     } catch (error) {
       if (error instanceof HeadraceError && isBusy(error.cause)) return 'busy'
       throw error
     }
   }
 
-  /** Runs a statement; returns how many rows it changed. */
-  run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#prepared(sql).run(...values).changes)
+  close(): Promise<void> {
+    return afterAll(async () => {
+      this.#connection?.close()
+      this.#connection = undefined
+    })
   }
 
-  /** Inserts one row; with `key`, replaces the row that has the same values there. */
-  insert(table: string, row: Readonly<Record<string, SQLInputValue>>, key?: readonly string[]): void {
-    const columns = Object.keys(row)
-    const update = columns.filter(column => key?.includes(column) === false).map(column => `${column} = excluded.${column}`)
-    const conflict = key === undefined ? '' : ` ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${update.join(', ')}`
-    this.run(
-      `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})${conflict}`,
-      ...Object.values(row),
-    )
+  #inTurn<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    return afterAll(async () => {
+      this.#connection ??= new Connection(this.#options)
+      try {
+        return await work(this.#connection)
+      } catch (error) {
+        throw failure(this.#options.path, error)
+      }
+    })
   }
+}
 
-  /** Sets columns of the rows with the given values; returns how many there were. */
-  update(table: string, row: Readonly<Record<string, SQLInputValue>>, where: Readonly<Record<string, SQLInputValue>>): number {
-    const set = Object.keys(row).map(column => `${column} = ?`)
-    const match = Object.keys(where).map(column => `${column} = ?`)
-    return this.run(
-      `UPDATE ${table} SET ${set.join(', ')} WHERE ${match.join(' AND ')}`,
-      ...Object.values(row),
-      ...Object.values(where),
-    )
-  }
+function afterAll<T>(work: () => Promise<T>): Promise<T> {
+  const done = turn.then(work)
+  turn = done.catch(() => {})
+  return done
+}
 
-  /** All rows of a query. */
-  all(sql: string, ...values: SQLInputValue[]): SqlRow[] {
+/** One open connection; prepared statements are kept. */
+class Connection {
+  readonly #database: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+
+  constructor({ path, patienceMs = 10_000, durable = true }: SqliteDatabaseOptions) {
     try {
-      return this.#prepared(sql).all(...values)
+      if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
+      this.#database = new DatabaseSync(path)
     } catch (error) {
-      throw this.#failure(error)
+      throw unusable(path, `cannot be opened: ${reason(error)}`, error)
+    }
+    try {
+      this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL')
+      // Before anything is written: the log would already change a file that is not ours.
+      this.#migrate(path)
+      this.#database.exec('PRAGMA journal_mode = WAL')
+      this.#database.exec(`PRAGMA busy_timeout = ${patienceMs}; PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
+    } catch (error) {
+      this.#database.close()
+      throw error instanceof HeadraceError || isDiskFull(error)
+        ? error
+        : unusable(path, `cannot be opened: ${reason(error)}`, error)
     }
   }
 
-  /** The first row of a query. */
-  get(sql: string, ...values: SQLInputValue[]): SqlRow | undefined {
-    return this.all(sql, ...values)[0]
+  #migrate(path: string): void {
+    this.execute('BEGIN IMMEDIATE')
+    try {
+      const version = Number(this.all('PRAGMA user_version')[0]?.user_version)
+      if (version > MIGRATIONS.length) {
+        throw new ConfigError('LEDGER_UNUSABLE', {
+          message: `the ledger ${path} is of version ${version}, this headrace knows ${MIGRATIONS.length}`,
+          hint: 'A newer headrace has written it. Use that one; nothing was changed.',
+        })
+      }
+      if (version === 0 && this.all('SELECT name FROM sqlite_schema').length > 0) {
+        throw unusable(path, 'is the database of another program')
+      }
+      for (const step of MIGRATIONS.slice(version)) this.execute(step)
+      this.execute(`PRAGMA user_version = ${MIGRATIONS.length}`)
+      this.execute('COMMIT')
+    } catch (error) {
+      this.rollBack()
+      throw error
+    }
+  }
+
+  /** Runs statements that take no values. */
+  execute(sql: string): void {
+    this.#database.exec(sql)
+  }
+
+  rollBack(): void {
+    if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+  }
+
+  /** Runs a statement; returns how many rows it changed. */
+  run(sql: string, values: readonly SqlValue[]): number {
+    return Number(this.#prepared(sql).run(...values).changes)
+  }
+
+  /** All rows of a query. */
+  all(sql: string, values: readonly SqlValue[] = []): SqlRow[] {
+    return this.#prepared(sql).all(...values)
   }
 
   close(): void {
@@ -153,16 +173,34 @@ export class LedgerDatabase {
     }
     return statement
   }
+}
 
-  #failure(error: unknown): unknown {
-    if (error instanceof HeadraceError) return error
-    const code = isDiskFull(error) ? 'DISK_FULL' : 'LEDGER_FAILED'
-    return new TransientError(code, {
-      message: `the ledger ${this.#path} cannot be used: ${reason(error)}`,
-      hint: 'What is published stays published; chunks under way are read again. Free space or mend the disk, and run again.',
-      cause: error,
-    })
+function transaction(connection: Connection, now: number): Transaction {
+  const run: Transaction['run'] = async (sql, ...values) => connection.run(sql, values)
+  return {
+    now,
+    all: async (sql, ...values) => connection.all(sql, values),
+    get: async (sql, ...values) => connection.all(sql, values)[0],
+    run,
+    ...writes(run),
   }
+}
+
+function unusable(path: string, why: string, cause?: unknown): ConfigError {
+  return new ConfigError('LEDGER_UNUSABLE', {
+    message: `the ledger ${path} ${why}`,
+    hint: 'Check the path and the permissions; it must be on a local disk, next to every process that uses it. Nothing was read or written.',
+    cause,
+  })
+}
+
+function failure(path: string, error: unknown): unknown {
+  if (error instanceof HeadraceError) return error
+  return new TransientError(isDiskFull(error) ? 'DISK_FULL' : 'LEDGER_FAILED', {
+    message: `the ledger ${path} cannot be used: ${reason(error)}`,
+    hint: 'What is published stays published; chunks under way are read again. Free space or mend the disk, and run again.',
+    cause: error,
+  })
 }
 
 /** Whether SQLite gave up waiting for another writer. */

@@ -60,7 +60,11 @@ t.test('no more chunks of a pipeline, or of an account, are read at once than is
   const [first] = got
   if (first === undefined) return
   await ledger.staged(first.attemptId, summaryOf(first))
-  t.same(names(await claims(ledger, served({ atOnce: 2, perAccount: 1 }))), ['backfill p a 02'], 'what is staged reads no more')
+  t.same(
+    names(await claims(ledger, served({ atOnce: 2, perAccount: 1 }))),
+    ['backfill q a 03', 'backfill p c 03'],
+    'what is staged reads no more',
+  )
 })
 
 t.test('a chunk waits until the pipelines before it have published its days, and are not about to do so again', async t => {

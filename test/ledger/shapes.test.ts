@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
 import type { Drift } from '../../lib/drift.ts'
-import { MIGRATIONS } from '../../lib/ledger/sqlite-schema.ts'
+import { MIGRATIONS } from '../../lib/ledger/sql/schema.ts'
 import { begin, claimOf, folder, fresh, PROBLEM, publish, sql, summaryOf } from './kit.ts'
 
 const DRIFT: Drift = { change: 'type_changed', path: 'n', value: 'string', count: 3, records: 10, before: 'number' }

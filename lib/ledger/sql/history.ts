@@ -1,6 +1,6 @@
-import { dayCount } from '../chunk.ts'
-import type { AttemptSummary, History } from './ledger.ts'
-import type { LedgerDatabase } from './sqlite-database.ts'
+import { dayCount } from '../../chunk.ts'
+import type { AttemptSummary, History } from '../ledger.ts'
+import type { Queries } from './database.ts'
 
 /** Published days of a client that are looked at, and chunks of a pipeline. */
 const NEWEST_DAYS = 28
@@ -13,9 +13,9 @@ const MEDIANS =
   'FROM day WHERE pipeline = ?) AS newest WHERE age <= ?) AS ordered WHERE place IN ((days + 1) / 2, (days + 2) / 2) GROUP BY client'
 
 /** What a pipeline did lately. */
-export function history(db: LedgerDatabase, pipeline: string): History {
-  const medians = db.all(MEDIANS, pipeline, NEWEST_DAYS)
-  const attempts = db.all(
+export async function history(db: Queries, pipeline: string): Promise<History> {
+  const medians = await db.all(MEDIANS, pipeline, NEWEST_DAYS)
+  const attempts = await db.all(
     "SELECT summary FROM attempt WHERE pipeline = ? AND outcome IN ('published', 'unchanged') ORDER BY generation DESC LIMIT ?",
     pipeline,
     NEWEST_CHUNKS,

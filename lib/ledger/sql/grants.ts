@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { Grant, GrantLedger, SealedTokens } from './grants.ts'
-import { mayBeAlive } from './owner.ts'
-import type { SqliteContext } from './sqlite.ts'
-import type { SqlRow } from './sqlite-database.ts'
+import type { Grant, GrantLedger, SealedTokens } from '../grants.ts'
+import { mayBeAlive } from '../owner.ts'
+import type { LedgerContext, Queries, SqlRow } from './database.ts'
 
 /** What ends every claim. */
 const UNCLAIMED = { claim_id: null, lease_owner: null, lease_until: 0 }
@@ -38,14 +37,15 @@ function isClaimed(row: SqlRow, now: number): boolean {
 }
 
 /** The grants. */
-export function grants({ db, now, owner }: SqliteContext): GrantLedger {
-  const read = (name: string): SqlRow | undefined => db().get('SELECT * FROM access_grant WHERE name = ?', name)
+export function grants({ db, owner }: LedgerContext): GrantLedger {
+  const read = (from: Queries, name: string): Promise<SqlRow | undefined> =>
+    from.get('SELECT * FROM access_grant WHERE name = ?', name)
 
   /** A row whose tokens are these, with nothing open. */
-  function fresh(generation: number, { sealed, obtainedAt, expiresAt, renewAt, refreshExpiresAt }: SealedTokens) {
+  function fresh(now: number, generation: number, { sealed, obtainedAt, expiresAt, renewAt, refreshExpiresAt }: SealedTokens) {
     return {
       // Never smaller than the clock: one that is forgotten and comes again must not look like the one that was forgotten.
-      generation: Math.max(now(), generation + 1),
+      generation: Math.max(now, generation + 1),
       sealed,
       obtained_at: obtainedAt,
       expires_at: expiresAt,
@@ -60,26 +60,26 @@ export function grants({ db, now, owner }: SqliteContext): GrantLedger {
 
   return {
     async grants() {
-      return db()
-        .all('SELECT * FROM access_grant ORDER BY name')
-        .map(row => grantOf(row, now()))
+      const rows = await db.all('SELECT * FROM access_grant ORDER BY name')
+      const now = await db.now()
+      return rows.map(row => grantOf(row, now))
     },
 
     async grant(name) {
-      const row = read(name)
-      return row === undefined ? undefined : grantOf(row, now())
+      const row = await read(db, name)
+      return row === undefined ? undefined : grantOf(row, await db.now())
     },
 
     async claimGrant(name, generation, leaseMs) {
-      return db().write(() => {
-        const row = read(name)
+      return db.write(async tx => {
+        const row = await read(tx, name)
         if (Number(row?.generation ?? 0) !== generation) return { outcome: 'moved' }
-        if (row === undefined) db().insert('access_grant', { name, generation })
-        else if (isClaimed(row, now())) return { outcome: 'taken' }
+        if (row === undefined) await tx.insert('access_grant', [{ name, generation }])
+        else if (isClaimed(row, tx.now)) return { outcome: 'taken' }
         const claimId = randomUUID()
-        db().update(
+        await tx.update(
           'access_grant',
-          { claim_id: claimId, lease_owner: owner, lease_until: now() + leaseMs, intent_at: now() },
+          { claim_id: claimId, lease_owner: owner, lease_until: tx.now + leaseMs, intent_at: tx.now },
           { name },
         )
         return { outcome: 'claimed', claimId, interruptedAt: instant(row?.intent_at ?? null) }
@@ -87,24 +87,29 @@ export function grants({ db, now, owner }: SqliteContext): GrantLedger {
     },
 
     async renewGrant(name, generation, tokens) {
-      return db().write(() => db().update('access_grant', fresh(generation, tokens), { name, generation }) === 1)
+      const renewed = await db.write(tx => tx.update('access_grant', fresh(tx.now, generation, tokens), { name, generation }))
+      return renewed === 1
     },
 
     async releaseGrant(name, claimId, { intentAt, notBefore }) {
       const left = { ...UNCLAIMED, intent_at: intentAt, not_before: notBefore }
-      db().write(() => db().update('access_grant', left, { name, claim_id: claimId }))
+      await db.write(tx => tx.update('access_grant', left, { name, claim_id: claimId }))
     },
 
     async refuseGrant(name, generation, refusal) {
-      return db().write(() => db().update('access_grant', { ...UNCLAIMED, refusal }, { name, generation }) === 1)
+      const refused = await db.write(tx => tx.update('access_grant', { ...UNCLAIMED, refusal }, { name, generation }))
+      return refused === 1
     },
 
     async putGrant(name, tokens) {
-      db().write(() => db().insert('access_grant', { name, ...fresh(Number(read(name)?.generation ?? 0), tokens) }, ['name']))
+      await db.write(async tx => {
+        const before = Number((await read(tx, name))?.generation ?? 0)
+        await tx.insert('access_grant', [{ name, ...fresh(tx.now, before, tokens) }], ['name'])
+      })
     },
 
     async forgetGrant(name) {
-      return db().write(() => db().run('DELETE FROM access_grant WHERE name = ?', name) === 1)
+      return (await db.write(tx => tx.run('DELETE FROM access_grant WHERE name = ?', name))) === 1
     },
   }
 }

@@ -1,6 +1,6 @@
-import type { Edge, Served } from './served.ts'
-import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
-import { ACTIVE_STATES, sqlList, statesBefore } from './states.ts'
+import type { Edge, Served } from '../served.ts'
+import { ACTIVE_STATES, sqlList, statesBefore } from '../states.ts'
+import type { SqlRow, Transaction } from './database.ts'
 
 const ACTIVE = sqlList(ACTIVE_STATES)
 
@@ -13,32 +13,35 @@ export const FREE =
 const UNDER_WAY = sqlList(['pending', 'parked', ...ACTIVE_STATES])
 
 /** The next chunk of all that are served: live ones first, the newest day first, and of one day client by client. */
-export function nextServed(db: LedgerDatabase, { pipelines, perAccount }: Served, now: number): SqlRow | undefined {
-  const open = pipelines.filter(({ name, atOnce }) => readingOf(db, name, now) < atOnce)
+export async function nextServed(tx: Transaction, { pipelines, perAccount }: Served): Promise<SqlRow | undefined> {
+  const open: Served['pipelines'][number][] = []
+  for (const pipeline of pipelines) if ((await readingOf(tx, pipeline.name)) < pipeline.atOnce) open.push(pipeline)
   if (open.length === 0) return undefined
   const gates = open.map(({ name, after }) => ({ name, ...gateOf(after) }))
   const gate = gates.map(({ sql }) => `(c.pipeline = ?${sql})`).join(' OR ')
-  const found = statesBefore('running').map(state =>
-    db.get(
+  const found: SqlRow[] = []
+  for (const state of statesBefore('running')) {
+    const row = await tx.get(
       `SELECT * FROM chunk c WHERE c.state = '${state}' AND c.served = 1 AND c.not_before <= ? AND (${gate}) AND ${FREE} AND ` +
         "(SELECT count(*) FROM chunk a WHERE a.client = c.client AND a.api = c.api AND a.state = 'running' AND a.lease_until > ?) < ? " +
         'ORDER BY c.priority DESC, c.window_to DESC, c.client LIMIT 1',
-      now,
+      tx.now,
       ...gates.flatMap(({ name, values }) => [name, ...values]),
-      now,
-      now,
+      tx.now,
+      tx.now,
       perAccount,
-    ),
-  )
-  return found.filter(row => row !== undefined).toSorted(byTurn)[0]
+    )
+    if (row !== undefined) found.push(row)
+  }
+  return found.toSorted(byTurn)[0]
 }
 
 /** How many chunks of a pipeline are being read, by whomever. */
-function readingOf(db: LedgerDatabase, pipeline: string, now: number): number {
-  const row = db.get(
+async function readingOf(tx: Transaction, pipeline: string): Promise<number> {
+  const row = await tx.get(
     "SELECT count(*) AS chunks FROM chunk WHERE pipeline = ? AND state = 'running' AND lease_until > ?",
     pipeline,
-    now,
+    tx.now,
   )
   return Number(row?.chunks)
 }

@@ -1,5 +1,5 @@
 /**
- * The ledger's tables, one step per version; a file of an older version is brought forward step by step. Steps are never edited
+ * The ledger's tables, one step per version; a database of an older version is brought forward step by step. Steps are never edited
  * once released. The SQL keeps to what SQLite and PostgreSQL share: integer epoch milliseconds, text for days and JSON.
  */
 export const MIGRATIONS: readonly string[] = [

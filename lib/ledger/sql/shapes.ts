@@ -1,12 +1,12 @@
-import { type Change, type KnownShape, learn, type Presence } from '../drift.ts'
-import type { FieldType } from '../shape.ts'
-import type { AttemptSummary, DriftRecord } from './ledger.ts'
-import type { LedgerDatabase, SqlRow } from './sqlite-database.ts'
+import { type Change, type KnownShape, learn, type Presence } from '../../drift.ts'
+import type { FieldType } from '../../shape.ts'
+import type { AttemptSummary, DriftRecord } from '../ledger.ts'
+import type { Queries, SqlRow, Transaction } from './database.ts'
 
 /** The shape that published records of a pipeline had, and of one client in particular. */
-export function knownShape(db: LedgerDatabase, pipeline: string, client: string): KnownShape {
-  const shape = db.get('SELECT fields, types, undeclared FROM shape WHERE pipeline = ?', pipeline)
-  const presence = db.get('SELECT fields FROM presence WHERE pipeline = ? AND client = ?', pipeline, client)
+export async function knownShape(db: Queries, pipeline: string, client: string): Promise<KnownShape> {
+  const shape = await db.get('SELECT fields, types, undeclared FROM shape WHERE pipeline = ?', pipeline)
+  const presence = await db.get('SELECT fields FROM presence WHERE pipeline = ? AND client = ?', pipeline, client)
   return {
     fields: shape === undefined ? undefined : new Set<string>(JSON.parse(String(shape.fields))),
     types: sets<FieldType>(shape?.types),
@@ -25,38 +25,38 @@ function listsText(lists: ReadonlyMap<string, ReadonlySet<string>>): string {
 }
 
 /** Makes the shape of a chunk that was published the known one. A chunk without records shows none. */
-export function learnShape(db: LedgerDatabase, summary: AttemptSummary, now: number): void {
+export async function learnShape(tx: Transaction, summary: AttemptSummary): Promise<void> {
   if (summary.fields.length === 0) return
   const { pipeline, client } = summary
-  const { fields, types, values, presence } = learn(knownShape(db, pipeline, client), summary)
+  const { fields, types, values, presence } = learn(await knownShape(tx, pipeline, client), summary)
   const shape = { fields: JSON.stringify([...(fields ?? [])].sort()), types: listsText(types), undeclared: listsText(values) }
-  db.insert('shape', { pipeline, ...shape, seen_at: now }, ['pipeline'])
-  db.insert('presence', { pipeline, client, fields: JSON.stringify(Object.fromEntries(presence)) }, ['pipeline', 'client'])
+  await tx.insert('shape', [{ pipeline, ...shape, seen_at: tx.now }], ['pipeline'])
+  const had = { pipeline, client, fields: JSON.stringify(Object.fromEntries(presence)) }
+  await tx.insert('presence', [had], ['pipeline', 'client'])
 }
 
 /** Writes down what was different in a chunk, whatever becomes of it. What the same client has shown before keeps its first words. */
-export function recordDrifts(db: LedgerDatabase, summary: AttemptSummary, now: number): void {
+export async function recordDrifts(tx: Transaction, summary: AttemptSummary): Promise<void> {
   const { pipeline, client, from, to, runId } = summary
   for (const { change, path, value, count, records, before } of summary.drifts) {
     const drift = { pipeline, client, change, path, value }
-    if (db.update('drift', { last_at: now }, drift) > 0) continue
-    const first = { run_id: runId, window_from: from, window_to: to, first_at: now, last_at: now }
-    db.insert('drift', { ...drift, count, records, known: before, ...first })
+    if ((await tx.update('drift', { last_at: tx.now }, drift)) > 0) continue
+    const first = { run_id: runId, window_from: from, window_to: to, first_at: tx.now, last_at: tx.now }
+    await tx.insert('drift', [{ ...drift, count, records, known: before, ...first }])
   }
 }
 
 /** Drifts of a pipeline, those seen last first; of several clients that show the same, the first speaks. */
-export function drifts(db: LedgerDatabase, pipeline: string, limit: number): DriftRecord[] {
+export async function drifts(db: Queries, pipeline: string, limit: number): Promise<DriftRecord[]> {
   const same = 'PARTITION BY change, path, value'
-  return db
-    .all(
-      `SELECT * FROM (SELECT *, count(*) OVER (${same}) AS clients, max(last_at) OVER (${same}) AS newest, ` +
-        `row_number() OVER (${same} ORDER BY first_at, client) AS place FROM drift WHERE pipeline = ?) AS d ` +
-        'WHERE place = 1 ORDER BY newest DESC, change, path, value LIMIT ?',
-      pipeline,
-      limit,
-    )
-    .map(driftRecord)
+  const rows = await db.all(
+    `SELECT * FROM (SELECT *, count(*) OVER (${same}) AS clients, max(last_at) OVER (${same}) AS newest, ` +
+      `row_number() OVER (${same} ORDER BY first_at, client) AS place FROM drift WHERE pipeline = ?) AS d ` +
+      'WHERE place = 1 ORDER BY newest DESC, change, path, value LIMIT ?',
+    pipeline,
+    limit,
+  )
+  return rows.map(driftRecord)
 }
 
 function driftRecord(row: SqlRow): DriftRecord {

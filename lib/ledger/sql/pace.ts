@@ -1,0 +1,41 @@
+import { type BucketState, FRESH_BUCKET, type PaceLedger, type ReservationAnswer, reserveIn, slowed } from '../pace.ts'
+import type { LedgerDatabase, Transaction } from './database.ts'
+
+/** Rate limits that several processes share; on a database of their own, which has little patience with other writers. */
+export function pace(db: LedgerDatabase): PaceLedger {
+  async function read(tx: Transaction, bucket: string): Promise<BucketState> {
+    const row = await tx.get('SELECT * FROM pace WHERE bucket = ?', bucket)
+    if (row === undefined) return FRESH_BUCKET
+    return {
+      nextAt: Number(row.next_at),
+      pausedUntil: Number(row.paused_until),
+      liveUntil: Number(row.live_until),
+      peak: Number(row.peak),
+      slowedAt: Number(row.slowed_at),
+    }
+  }
+
+  function write(tx: Transaction, bucket: string, state: BucketState): Promise<void> {
+    const { nextAt, pausedUntil, liveUntil, peak, slowedAt } = state
+    const row = { bucket, next_at: nextAt, paused_until: pausedUntil, live_until: liveUntil, peak, slowed_at: slowedAt }
+    return tx.insert('pace', [row], ['bucket'])
+  }
+
+  return {
+    async pace({ throttled, returned, wishes }) {
+      return db.writeUnlessBusy(async tx => {
+        for (const { bucket, pauseMs } of throttled) await write(tx, bucket, slowed(await read(tx, bucket), pauseMs, tx.now))
+        for (const { bucket, end, ms } of returned) {
+          await tx.run('UPDATE pace SET next_at = ? WHERE bucket = ? AND next_at = ?', end - ms, bucket, end)
+        }
+        const answers: ReservationAnswer[] = []
+        for (const wish of wishes) {
+          const { state, answer } = reserveIn(await read(tx, wish.bucket), wish, tx.now)
+          await write(tx, wish.bucket, state)
+          answers.push(answer)
+        }
+        return answers
+      })
+    },
+  }
+}

@@ -1,0 +1,223 @@
+import { randomUUID } from 'node:crypto'
+import { type Chunk, dayCount, type Window } from '../../chunk.ts'
+import { VERSION } from '../../version.ts'
+import type { Claim, Run, RunLedger, RunRequest } from '../ledger.ts'
+import { mayBeAlive } from '../owner.ts'
+import type { Priority } from '../pace.ts'
+import type { Occasion, Served, Serving } from '../served.ts'
+import { ACTIVE_STATES, type ChunkState, PROBLEM_STATES, SETTLED_STATES, sqlList, statesBefore } from '../states.ts'
+import type { LedgerContext, SqlRow, Transaction } from './database.ts'
+import { chunkRecord, openRun, requestText } from './reader.ts'
+import { FREE, nextServed } from './served.ts'
+
+const ACTIVE = sqlList(ACTIVE_STATES)
+
+/** States of a chunk that a finished run may have. */
+const OVER = sqlList(SETTLED_STATES.filter(state => state !== 'parked'))
+
+/** Runs, and who works on which of their chunks. */
+export function runs({ db, owner }: LedgerContext): RunLedger {
+  async function take(tx: Transaction, row: SqlRow, leaseMs: number): Promise<Claim> {
+    const { now } = tx
+    const { chunk, runId, attempts } = chunkRecord(row)
+    const attemptId = randomUUID()
+    const newest = Number((await tx.get('SELECT max(generation) AS newest FROM attempt'))?.newest ?? 0)
+    // Never smaller than one of a ledger that was lost: a counter alone would start again below the warehouse's fence.
+    const generation = Math.max(now, newest + 1)
+    const { pipeline, client, window } = chunk
+    const begun = {
+      attempt_id: attemptId,
+      generation,
+      run_id: runId,
+      pipeline,
+      client,
+      window_from: window.from,
+      window_to: window.to,
+      attempt: attempts + 1,
+      started_at: now,
+    }
+    await tx.insert('attempt', [begun])
+    const state: ChunkState = 'running'
+    await tx.update(
+      'chunk',
+      {
+        state,
+        attempts: attempts + 1,
+        attempt_id: attemptId,
+        lease_owner: owner,
+        lease_until: now + leaseMs,
+        problem_code: null,
+        problem_message: null,
+        problem_hint: null,
+        updated_at: now,
+      },
+      { run_id: runId, client, window_from: window.from },
+    )
+    const force = Number(row.force) === 1
+    return { chunk, runId, priority: row.priority as Priority, force, attemptId, generation, attempt: attempts + 1 }
+  }
+
+  /** Leases of processes that are known to be dead need not run out. */
+  async function releaseDead(tx: Transaction): Promise<void> {
+    const owners = await tx.all(`SELECT DISTINCT lease_owner FROM chunk WHERE state IN (${ACTIVE}) AND lease_until > ?`, tx.now)
+    const dead = owners.map(row => String(row.lease_owner)).filter(other => other !== owner && !mayBeAlive(other))
+    for (const other of dead) {
+      await tx.run(`UPDATE chunk SET lease_until = 0 WHERE state IN (${ACTIVE}) AND lease_owner = ?`, other)
+    }
+  }
+
+  /** Whether somebody has answered one of the occasions already, or a later one. */
+  async function answered(tx: Transaction, pipeline: string, occasions: readonly Occasion[]): Promise<boolean> {
+    for (const { schedule, client, at } of occasions) {
+      const sql = 'SELECT at FROM occasion WHERE pipeline = ? AND schedule = ? AND client = ? AND at >= ?'
+      if ((await tx.get(sql, pipeline, schedule, client, at)) !== undefined) return true
+    }
+    return false
+  }
+
+  /** Begins a run that nobody has begun. */
+  async function begin(tx: Transaction, request: RunRequest, chunks: readonly Chunk[], served: boolean): Promise<Run> {
+    const { pipeline, api, priority } = request
+    const { now } = tx
+    const id = randomUUID()
+    const run = { run_id: id, pipeline, request: requestText(request), headrace: VERSION, started_at: now }
+    await tx.insert('run', [run])
+    const of = { run_id: id, pipeline, api, priority, served: served ? 1 : 0, force: request.force ? 1 : 0 }
+    await tx.insert(
+      'chunk',
+      chunks.map(({ client, window }) => pendingChunk({ ...of, client }, window, now)),
+    )
+    return { id, resumed: false, startedAt: now }
+  }
+
+  /** Gives what did not work out another chance; what is published stays done. */
+  async function resume(tx: Transaction, run: Run, served: boolean): Promise<Run> {
+    await tx.run(
+      "UPDATE chunk SET state = 'pending', attempts = 0, not_before = 0, updated_at = ? WHERE run_id = ? " +
+        `AND state IN ('pending', ${sqlList(PROBLEM_STATES)})`,
+      tx.now,
+      run.id,
+    )
+    if (served) await tx.run('UPDATE chunk SET served = 1 WHERE run_id = ?', run.id)
+    return run
+  }
+
+  /** The next chunk of one run. */
+  function nextOf(tx: Transaction, runId: string): Promise<SqlRow | undefined> {
+    return tx.get(
+      `SELECT * FROM chunk c WHERE run_id = ? AND state IN (${sqlList(statesBefore('running'))}) AND not_before <= ? AND ${FREE} ` +
+        'ORDER BY window_from, client LIMIT 1',
+      runId,
+      tx.now,
+      tx.now,
+    )
+  }
+
+  /** How long it takes until it is worth asking again, for the chunks that an expression of SQL selects; undefined when none are left. */
+  async function patience(
+    tx: Transaction,
+    which: string,
+    value: string | number,
+  ): Promise<{ readonly waitMs: number } | undefined> {
+    const waiting = await tx.get(
+      `SELECT min(CASE WHEN state = 'pending' AND not_before > ? THEN not_before - ? ELSE 500 END) AS wait FROM chunk ` +
+        `WHERE ${which} AND state IN ('pending', ${ACTIVE}) AND (state = 'pending' OR lease_owner <> ?)`,
+      tx.now,
+      tx.now,
+      value,
+      owner,
+    )
+    return waiting?.wait === null || waiting === undefined ? undefined : { waitMs: Number(waiting.wait) }
+  }
+
+  function beginRun(request: RunRequest, chunks: Iterable<Chunk>): Promise<Run>
+  function beginRun(request: RunRequest, chunks: Iterable<Chunk>, serving: Serving): Promise<Run | undefined>
+  async function beginRun(
+    request: RunRequest,
+    chunks: Iterable<Chunk>,
+    { served = false, occasions = [] }: Serving = {},
+  ): Promise<Run | undefined> {
+    const planned = [...chunks]
+    return db.write(async tx => {
+      if (await answered(tx, request.pipeline, occasions)) return undefined
+      // What is due is due again, even while an earlier run of the same days is not finished.
+      const open = request.command === 'schedule' ? undefined : await openRun(tx, request)
+      const run = open === undefined ? await begin(tx, request, planned, served) : await resume(tx, open, served)
+      await tx.insert(
+        'occasion',
+        occasions.map(({ schedule, client, at }) => ({ pipeline: request.pipeline, schedule, client, at, run_id: run.id })),
+        ['pipeline', 'schedule', 'client'],
+      )
+      return run
+    })
+  }
+
+  return {
+    beginRun,
+
+    async finishRun(runId: string): Promise<void> {
+      await db.write(tx => tx.run('UPDATE run SET finished_at = ? WHERE run_id = ?', tx.now, runId))
+    },
+
+    async finishServed(): Promise<number> {
+      return db.write(tx =>
+        tx.run(
+          'UPDATE run SET finished_at = ? WHERE finished_at IS NULL AND EXISTS (SELECT 1 FROM chunk c WHERE c.run_id = run.run_id AND ' +
+            `c.served = 1) AND NOT EXISTS (SELECT 1 FROM chunk c WHERE c.run_id = run.run_id AND c.state NOT IN (${OVER}))`,
+          tx.now,
+        ),
+      )
+    },
+
+    async revive(runId: string, client: string, from: string, force: boolean): Promise<boolean> {
+      return db.write(async tx => {
+        const changed = await tx.run(
+          "UPDATE chunk SET state = 'pending', attempts = 0, not_before = 0, force = CASE WHEN force = 1 THEN 1 ELSE ? END, updated_at = ? " +
+            `WHERE run_id = ? AND client = ? AND window_from = ? AND state IN (${sqlList(PROBLEM_STATES)})`,
+          force ? 1 : 0,
+          tx.now,
+          runId,
+          client,
+          from,
+        )
+        if (changed === 0) return false
+        await tx.run('UPDATE chunk SET served = 1 WHERE run_id = ?', runId)
+        await tx.run('UPDATE run SET finished_at = NULL WHERE run_id = ?', runId)
+        return true
+      })
+    },
+
+    async claim(from: string | Served, leaseMs: number): Promise<Claim | { readonly waitMs: number } | undefined> {
+      return db.write(async tx => {
+        await releaseDead(tx)
+        const row = await (typeof from === 'string' ? nextOf(tx, from) : nextServed(tx, from))
+        if (row !== undefined) return take(tx, row, leaseMs)
+        return typeof from === 'string' ? patience(tx, 'run_id = ?', from) : patience(tx, 'served = ?', 1)
+      })
+    },
+
+    async renew(attemptIds: readonly string[], leaseMs: number): Promise<string[]> {
+      if (attemptIds.length === 0) return []
+      return db.write(async tx => {
+        const lost: string[] = []
+        for (const attemptId of attemptIds) {
+          const sql = `UPDATE chunk SET lease_until = ? WHERE attempt_id = ? AND state IN (${ACTIVE})`
+          if ((await tx.run(sql, tx.now + leaseMs, attemptId)) === 0) lost.push(attemptId)
+        }
+        return lost
+      })
+    },
+
+    async aliveAttempts(): Promise<Set<string>> {
+      const sql = `SELECT attempt_id, lease_owner FROM chunk WHERE state IN (${ACTIVE}) AND lease_until > ?`
+      const leases = await db.all(sql, await db.now())
+      return new Set(leases.filter(row => mayBeAlive(String(row.lease_owner))).map(row => String(row.attempt_id)))
+    },
+  }
+}
+
+/** A chunk that nobody has tried, as a row of its table. */
+export function pendingChunk<T extends object>(of: T, { from, to }: Window, now: number) {
+  const state: ChunkState = 'pending'
+  return { ...of, window_from: from, window_to: to, days: dayCount({ from, to }), state, updated_at: now }
+}
