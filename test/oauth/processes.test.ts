@@ -35,7 +35,7 @@ interface Child {
 }
 
 async function child(t: Test, role: 'ask' | 'die', path: string, tokenUrl: string, callers: number): Promise<Child> {
-  const args = [join(import.meta.dirname, 'oauth-child.ts'), role, path, tokenUrl, KEY, String(callers)]
+  const args = [join(import.meta.dirname, 'child.ts'), role, path, tokenUrl, KEY, String(callers)]
   const spawned = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   t.teardown(() => spawned.kill('SIGKILL'))
   const lines = createInterface({ input: spawned.stdout })[Symbol.asyncIterator]()
