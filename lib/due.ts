@@ -1,6 +1,7 @@
 import { addDays, type Day, daysOf, splitWindow, type Window } from './chunk.ts'
-import type { LedgerReader, PublishedDay } from './ledger/ledger.ts'
+import type { PublishedDay } from './ledger/ledger.ts'
 import type { Priority } from './ledger/pace.ts'
+import type { LedgerReader } from './ledger/reader.ts'
 import { dayAt, lastOccasion, type Schedule } from './schedule.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { type Chunk, dayCount } from './chunk.ts'
 import type { Config } from './config.ts'
 import { HeadraceError } from './errors.ts'
-import type { History } from './ledger/ledger.ts'
+import type { History } from './ledger/reader.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { PlannedChunk } from './plan.ts'
 import type { Charge, WarehouseCall } from './warehouse/warehouse.ts'

@@ -1,9 +1,10 @@
 import { addDays, type Chunk, dayCount, daysOf, splitWindow, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import type { Client } from './config.ts'
-import { dueParts, knownOf, lookback, newest, publishedIn, type Turn, turnsAt } from './due.ts'
-import type { LedgerReader, RunRequest } from './ledger/ledger.ts'
+import { dueParts, type Known, knownOf, lookback, newest, publishedIn, type Turn, turnsAt } from './due.ts'
+import type { RunRequest } from './ledger/ledger.ts'
 import type { Priority } from './ledger/pace.ts'
+import type { Extent, LedgerReader } from './ledger/reader.ts'
 import type { Occasion } from './ledger/served.ts'
 import type { Pipeline } from './pipeline.ts'
 
@@ -32,7 +33,6 @@ export function requestOf({ pipeline, schemaHash, pipelineHash }: CompiledPipeli
     command: 'backfill',
     pipeline: pipeline.name,
     api: pipeline.source.name,
-    priority: 'backfill',
     window,
     clients,
     force,
@@ -122,9 +122,10 @@ async function dueRun(
 ): Promise<DueRun> {
   const { name, source } = pipeline
   const waiting = Map.groupBy(await ledger.waiting(name), ({ client }) => client)
+  const extents = new Map((await ledger.extents(name)).map(extent => [extent.client, extent]))
   const chunks: DueChunk[] = []
   for (const [client, turns] of due) {
-    const known = knownOf(await ledger.allDays(name, client))
+    const known = await knownDays(extents.get(client), name, ledger)
     for (const { window, priority, reasons } of dueParts(turns, known, waiting.get(client) ?? [], pipeline.chunk.days)) {
       chunks.push({ ...planned({ pipeline: name, client, window }, publishedIn(window, known)), priority, reasons })
     }
@@ -136,7 +137,6 @@ async function dueRun(
       command: 'schedule',
       pipeline: name,
       api: source.name,
-      priority: chunks.some(({ priority }) => priority === 'live') ? 'live' : 'backfill',
       window: { from: froms.reduce((a, b) => (a < b ? a : b)), to: newest(turns) },
       clients: [...due.keys()],
       force: false,
@@ -147,6 +147,14 @@ async function dueRun(
     chunks,
     occasions: [...due].flatMap(([client, turns]) => turns.map(({ name, at }) => ({ schedule: name, client, at }))),
   }
+}
+
+/** What is published of a client; its days are asked for one by one only when some between the first and the last are not. */
+async function knownDays(extent: Extent | undefined, pipeline: string, ledger: LedgerReader): Promise<Known> {
+  if (extent === undefined) return knownOf([])
+  const { client, first, last, certainDays } = extent
+  if (certainDays < dayCount({ from: first, to: last })) return knownOf(await ledger.allDays(pipeline, client))
+  return { first, published: [{ from: first, to: last }], doubtful: new Set() }
 }
 
 /** A chunk of which so many days are published. */

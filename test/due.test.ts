@@ -54,7 +54,7 @@ async function answer(ledger: Ledger, runs: readonly DueRun[]): Promise<void> {
   for (const { request, chunks, occasions } of runs) {
     await ledger.beginRun(
       request,
-      chunks.map(({ chunk }) => chunk),
+      chunks.map(({ chunk, priority }) => ({ ...chunk, priority })),
       { served: true, occasions },
     )
   }

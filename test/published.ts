@@ -50,7 +50,7 @@ export async function leaveOpen(ledger: Ledger, pipeline: string, client: string
 
 async function claimed(ledger: Ledger, pipeline: string, client: string, window: Window): Promise<string> {
   const asked = { window, clients: [client], force: false, missing: false, schemaHash: '', pipelineHash: '' }
-  const request = { command: 'backfill', pipeline, api: 'api', priority: 'backfill', ...asked } as const
+  const request = { command: 'backfill', pipeline, api: 'api', ...asked } as const
   const { id } = await ledger.beginRun(request, [{ pipeline, client, window }])
   const claim = await ledger.claim(id, 60_000)
   if (claim === undefined || !('attemptId' in claim)) throw new Error(`${client} ${window.from} could not be claimed`)

@@ -1,12 +1,13 @@
 import type { Chunk, Day, Window } from '../chunk.ts'
-import type { Drift, KnownShape } from '../drift.ts'
+import type { Drift } from '../drift.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
 import type { GrantLedger } from './grants.ts'
 import type { PaceLedger, Priority } from './pace.ts'
-import type { Occasion, Served, Serving } from './served.ts'
+import type { LedgerReader } from './reader.ts'
+import type { Served, Serving } from './served.ts'
 import type { ChunkState } from './states.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
@@ -16,8 +17,6 @@ export interface RunRequest {
   readonly pipeline: string
   /** Name of the API that is read: with the client, it is the account whose limits its chunks share. */
   readonly api: string
-  /** Live chunks are claimed before those of backfills. */
-  readonly priority: Priority
   readonly window: Window
   readonly clients: readonly string[]
   readonly force: boolean
@@ -26,6 +25,12 @@ export interface RunRequest {
   readonly schemaHash: string
   /** Hash of the declared mapping, checks and totals. */
   readonly pipelineHash: string
+}
+
+/** A chunk that a run begins with. */
+export interface RequestedChunk extends Chunk {
+  /** Live chunks are claimed before those of backfills. Default `backfill`. */
+  readonly priority?: Priority
 }
 
 /** One run: a plan and how far it has come. */
@@ -200,10 +205,11 @@ export type RunProgress = Readonly<Record<ChunkState, number>>
 export interface RunLedger {
   /**
    * Begins a run, or takes up the unfinished run with the same request: then what is published stays done, and whatever did not work out
-   * becomes pending again. Nothing begins, and the answer is undefined, when somebody else has answered one of the occasions.
+   * becomes pending again. Nothing begins, and the answer is undefined, when somebody else has answered one of the occasions. A run without
+   * chunks is finished as it begins.
    */
-  beginRun(request: RunRequest, chunks: Iterable<Chunk>): Promise<Run>
-  beginRun(request: RunRequest, chunks: Iterable<Chunk>, serving: Serving): Promise<Run | undefined>
+  beginRun(request: RunRequest, chunks: Iterable<RequestedChunk>): Promise<Run>
+  beginRun(request: RunRequest, chunks: Iterable<RequestedChunk>, serving: Serving): Promise<Run | undefined>
   /** Marks a run as finished: asked for again, it begins anew. */
   finishRun(runId: string): Promise<void>
   /**
@@ -237,53 +243,6 @@ export interface AttemptLedger {
   unchanged(attemptId: string, summary: AttemptSummary): Promise<void>
   /** The attempt ended without publishing. */
   settle(attemptId: string, settlement: Settlement, summary: AttemptSummary): Promise<void>
-}
-
-/** What a pipeline did lately: what is expected of it rests on that. */
-export interface History {
-  /** Median rows per day of each client, over its newest 28 published days. */
-  readonly rowsPerDay: ReadonlyMap<string, number>
-  /** Its newest chunks that were published or found unchanged, at most 200; instants in epoch milliseconds. */
-  readonly chunks: readonly {
-    readonly days: number
-    readonly requests: number
-    readonly startedAt: number
-    readonly finishedAt: number
-  }[]
-}
-
-/** What the ledger knows. */
-export interface LedgerReader {
-  /** The unfinished run of a request, if there is one. */
-  openRun(request: RunRequest): Promise<Run | undefined>
-  /** The newest occasion of each schedule and client that was answered. */
-  occasions(pipeline: string): Promise<Occasion[]>
-  /** Windows of served chunks that nobody has begun to read: whoever wants these days can rely on their being read. */
-  waiting(pipeline: string): Promise<{ readonly client: string; readonly window: Window; readonly priority: Priority }[]>
-  /** Chunks of a run that are neither published nor unchanged. */
-  chunksLeft(runId: string): Promise<ChunkRecord[]>
-  /** How far a run has come. */
-  progress(runId: string): Promise<RunProgress>
-  /** Where the records of a run went. */
-  totals(runId: string): Promise<RunTotals>
-  /** Published days of one client within a window, by day. */
-  days(pipeline: string, client: string, window: Window): Promise<PublishedDay[]>
-  /** Published days of one client, oldest first. */
-  allDays(pipeline: string, client: string): Promise<PublishedDay[]>
-  /** Clients with published days or known chunks. */
-  clients(pipeline: string): Promise<string[]>
-  /** Chunks that are held, failed or parked, and whose days have not all been published since; newest first. */
-  problems(pipeline: string, runId: string | undefined, limit: number): Promise<ChunkRecord[]>
-  /** The shape that published records of a pipeline had, and of one client in particular. */
-  knownShape(pipeline: string, client: string): Promise<KnownShape>
-  /** Drifts of a pipeline, held or published, those seen last first. */
-  drifts(pipeline: string, limit: number): Promise<DriftRecord[]>
-  /** Restatements of a pipeline, newest first. */
-  restatements(pipeline: string, limit: number): Promise<Restatement[]>
-  /** What a pipeline did lately. */
-  history(pipeline: string): Promise<History>
-  /** When a run of this pipeline last finished, in epoch milliseconds. */
-  lastFinished(pipeline: string): Promise<number | undefined>
 }
 
 /** The durable record of runs, chunks, attempts, published days, grants and rate limits, shared by all processes that work on them. */

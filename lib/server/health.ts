@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
-import type { LedgerReader } from '../ledger/ledger.ts'
+import type { LedgerReader } from '../ledger/reader.ts'
 
 /** How the daemon is doing. */
 export interface Health {

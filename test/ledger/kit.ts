@@ -44,7 +44,6 @@ export function request(more: Partial<RunRequest> = {}): RunRequest {
     command: 'backfill',
     pipeline: 'p',
     api: 'an-api',
-    priority: 'backfill',
     window,
     clients: ['a'],
     force: false,

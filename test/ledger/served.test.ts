@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Claim, Ledger } from '../../lib/ledger/ledger.ts'
+import type { Priority } from '../../lib/ledger/pace.ts'
 import type { Served, Serving } from '../../lib/ledger/served.ts'
 import { chunksOf, fresh, LEASE, PROBLEM, publish, request, summaryOf } from './kit.ts'
 
@@ -15,9 +16,14 @@ function served(more: Partial<Served> & { atOnce?: number; after?: Served['pipel
   }
 }
 
-function begin(ledger: Ledger, more: Parameters<typeof request>[0] = {}, serving: Serving = { served: true }) {
+function begin(
+  ledger: Ledger,
+  { priority = 'backfill', ...more }: Parameters<typeof request>[0] & { readonly priority?: Priority } = {},
+  serving: Serving = { served: true },
+) {
   const wanted = request(more)
-  return ledger.beginRun(wanted, chunksOf(wanted), serving)
+  const chunks = chunksOf(wanted).map(chunk => ({ ...chunk, priority }))
+  return ledger.beginRun(wanted, chunks, serving)
 }
 
 /** What is claimed, one after the other, until nothing is left to claim. */
@@ -136,4 +142,40 @@ t.test('windows that nobody has begun to read are known', async t => {
   await begin(ledger, { clients: ['unserved'] }, {})
   await ledger.claim(served(), LEASE)
   t.same(await ledger.waiting('p'), [{ client: 'a', window: { from: '2026-01-01', to: '2026-01-01' }, priority: 'backfill' }])
+})
+
+t.test('one run has chunks that are live and others that can wait', async t => {
+  const { ledger } = fresh(t)
+  const [first, second, third] = chunksOf(request())
+  if (first === undefined || second === undefined || third === undefined) return
+  await ledger.beginRun(request({ command: 'schedule' }), [first, { ...second, priority: 'live' }, third], { served: true })
+  t.same(names(await claims(ledger, served())), ['live p a 02', 'backfill p a 03', 'backfill p a 01'])
+})
+
+t.test('a run without chunks answers its occasions and is finished', async t => {
+  const { ledger, clock } = fresh(t)
+  const serving: Serving = { served: true, occasions: [{ schedule: 'daily', client: 'a', at: 1 }] }
+  t.ok(await ledger.beginRun(request({ command: 'schedule' }), [], serving))
+  t.equal(await ledger.lastFinished('p'), clock.now)
+  t.equal(await ledger.beginRun(request({ command: 'schedule' }), [], serving), undefined)
+})
+
+t.test('it is known how the published days of each client lie', async t => {
+  const { ledger } = fresh(t)
+  t.same(await ledger.extents('p'), [])
+  await begin(ledger, { clients: ['a', 'b'] })
+  const got = await claims(ledger, served())
+  for (const claim of got.filter(({ chunk: { client, window } }) => `${client} ${window.from}` !== 'a 2026-01-02')) {
+    await publish(ledger, claim)
+  }
+  const first = { from: '2026-01-01', to: '2026-01-01' }
+  await begin(ledger, { clients: ['b'], window: first })
+  const [doubtful] = await claims(ledger, served())
+  if (doubtful === undefined) return
+  await ledger.staged(doubtful.attemptId, summaryOf(doubtful))
+  await ledger.committing([doubtful.attemptId])
+  t.same(
+    (await ledger.extents('p')).toSorted((a, b) => (a.client < b.client ? -1 : 1)),
+    ['a', 'b'].map(client => ({ client, first: '2026-01-01', last: '2026-01-03', certainDays: 2 })),
+  )
 })

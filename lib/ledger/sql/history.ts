@@ -1,5 +1,6 @@
 import { dayCount } from '../../chunk.ts'
-import type { AttemptSummary, History } from '../ledger.ts'
+import type { AttemptSummary } from '../ledger.ts'
+import type { History } from '../reader.ts'
 import type { Queries } from './database.ts'
 
 /** Published days of a client that are looked at, and chunks of a pipeline. */

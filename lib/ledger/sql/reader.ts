@@ -1,25 +1,16 @@
 import { daysOf, type Window } from '../../chunk.ts'
 import type { ErrorCode } from '../../errors.ts'
-import type {
-  ChunkRecord,
-  LedgerReader,
-  PublishedDay,
-  Restatement,
-  Run,
-  RunProgress,
-  RunRequest,
-  RunTotals,
-  StateTotals,
-} from '../ledger.ts'
+import type { ChunkRecord, PublishedDay, Restatement, Run, RunProgress, RunRequest, RunTotals, StateTotals } from '../ledger.ts'
 import type { Priority } from '../pace.ts'
+import type { Extent, LedgerReader } from '../reader.ts'
 import type { Occasion } from '../served.ts'
 import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from '../states.ts'
 import type { LedgerContext, Queries, SqlRow } from './database.ts'
 import { history } from './history.ts'
 import { drifts, knownShape } from './shapes.ts'
 
-/** A request as text; the order of its clients means nothing, and neither does how it is worked off. */
-export function requestText({ api: _, priority: __, ...request }: RunRequest): string {
+/** A request as text; the order of its clients means nothing, and neither does the API behind them. */
+export function requestText({ api: _, ...request }: RunRequest): string {
   return JSON.stringify({ ...request, clients: [...request.clients].sort() })
 }
 
@@ -30,7 +21,7 @@ export async function openRun(db: Queries, request: RunRequest): Promise<Run | u
 }
 
 /** The newest answered occasion of each schedule and client. */
-async function occasions(db: Queries, pipeline: string): Promise<Occasion[]> {
+export async function answeredOccasions(db: Queries, pipeline: string): Promise<Occasion[]> {
   const rows = await db.all('SELECT schedule, client, at FROM occasion WHERE pipeline = ?', pipeline)
   return rows.map(({ schedule, client, at }) => ({ schedule: String(schedule), client: String(client), at: Number(at) }))
 }
@@ -111,6 +102,20 @@ async function days(db: Queries, pipeline: string, client: string, window: Windo
     window.to,
   )
   return rows.map(publishedDay)
+}
+
+/** How the published days of each client lie. */
+async function extents(db: Queries, pipeline: string): Promise<Extent[]> {
+  const rows = await db.all(
+    'SELECT client, min(day) AS first, max(day) AS last, count(*) - count(doubted_by) AS certain FROM day WHERE pipeline = ? GROUP BY client',
+    pipeline,
+  )
+  return rows.map(({ client, first, last, certain }) => ({
+    client: String(client),
+    first: String(first),
+    last: String(last),
+    certainDays: Number(certain),
+  }))
 }
 
 /** All published days of one client. */
@@ -229,12 +234,13 @@ function publishedDay(row: SqlRow): PublishedDay {
 export function reader({ db }: LedgerContext): LedgerReader {
   return {
     openRun: request => openRun(db, request),
-    occasions: pipeline => occasions(db, pipeline),
+    occasions: pipeline => answeredOccasions(db, pipeline),
     waiting: pipeline => waiting(db, pipeline),
     chunksLeft: runId => chunksLeft(db, runId),
     progress: runId => progress(db, runId),
     totals: runId => totals(db, runId),
     days: (pipeline, client, window) => days(db, pipeline, client, window),
+    extents: pipeline => extents(db, pipeline),
     allDays: (pipeline, client) => allDays(db, pipeline, client),
     clients: pipeline => clients(db, pipeline),
     problems: (pipeline, runId, limit) => problems(db, pipeline, runId, limit),

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { type Chunk, dayCount, type Window } from '../../chunk.ts'
+import { dayCount, type Window } from '../../chunk.ts'
 import { VERSION } from '../../version.ts'
-import type { Claim, Run, RunLedger, RunRequest } from '../ledger.ts'
+import type { Claim, RequestedChunk, Run, RunLedger, RunRequest } from '../ledger.ts'
 import { mayBeAlive } from '../owner.ts'
 import type { Priority } from '../pace.ts'
 import type { Occasion, Served, Serving } from '../served.ts'
 import { ACTIVE_STATES, type ChunkState, PROBLEM_STATES, SETTLED_STATES, sqlList, statesBefore } from '../states.ts'
 import type { LedgerContext, SqlRow, Transaction } from './database.ts'
-import { chunkRecord, openRun, requestText } from './reader.ts'
+import { answeredOccasions, chunkRecord, openRun, requestText } from './reader.ts'
 import { FREE, nextServed } from './served.ts'
 
 const ACTIVE = sqlList(ACTIVE_STATES)
@@ -68,24 +68,24 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
 
   /** Whether somebody has answered one of the occasions already, or a later one. */
   async function answered(tx: Transaction, pipeline: string, occasions: readonly Occasion[]): Promise<boolean> {
-    for (const { schedule, client, at } of occasions) {
-      const sql = 'SELECT at FROM occasion WHERE pipeline = ? AND schedule = ? AND client = ? AND at >= ?'
-      if ((await tx.get(sql, pipeline, schedule, client, at)) !== undefined) return true
-    }
-    return false
+    if (occasions.length === 0) return false
+    const key = ({ schedule, client }: Occasion): string => JSON.stringify([schedule, client])
+    const known = new Map((await answeredOccasions(tx, pipeline)).map(occasion => [key(occasion), occasion.at]))
+    return occasions.some(occasion => (known.get(key(occasion)) ?? Number.NEGATIVE_INFINITY) >= occasion.at)
   }
 
   /** Begins a run that nobody has begun. */
-  async function begin(tx: Transaction, request: RunRequest, chunks: readonly Chunk[], served: boolean): Promise<Run> {
-    const { pipeline, api, priority } = request
+  async function begin(tx: Transaction, request: RunRequest, chunks: readonly RequestedChunk[], served: boolean): Promise<Run> {
+    const { pipeline, api } = request
     const { now } = tx
     const id = randomUUID()
-    const run = { run_id: id, pipeline, request: requestText(request), headrace: VERSION, started_at: now }
+    const finished_at = chunks.length === 0 ? now : null
+    const run = { run_id: id, pipeline, request: requestText(request), headrace: VERSION, started_at: now, finished_at }
     await tx.insert('run', [run])
-    const of = { run_id: id, pipeline, api, priority, served: served ? 1 : 0, force: request.force ? 1 : 0 }
+    const of = { run_id: id, pipeline, api, served: served ? 1 : 0, force: request.force ? 1 : 0 }
     await tx.insert(
       'chunk',
-      chunks.map(({ client, window }) => pendingChunk({ ...of, client }, window, now)),
+      chunks.map(({ client, window, priority = 'backfill' }) => pendingChunk({ ...of, client, priority }, window, now)),
     )
     return { id, resumed: false, startedAt: now }
   }
@@ -130,11 +130,11 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
     return waiting?.wait === null || waiting === undefined ? undefined : { waitMs: Number(waiting.wait) }
   }
 
-  function beginRun(request: RunRequest, chunks: Iterable<Chunk>): Promise<Run>
-  function beginRun(request: RunRequest, chunks: Iterable<Chunk>, serving: Serving): Promise<Run | undefined>
+  function beginRun(request: RunRequest, chunks: Iterable<RequestedChunk>): Promise<Run>
+  function beginRun(request: RunRequest, chunks: Iterable<RequestedChunk>, serving: Serving): Promise<Run | undefined>
   async function beginRun(
     request: RunRequest,
-    chunks: Iterable<Chunk>,
+    chunks: Iterable<RequestedChunk>,
     { served = false, occasions = [] }: Serving = {},
   ): Promise<Run | undefined> {
     const planned = [...chunks]

@@ -1,0 +1,63 @@
+import type { Day, Window } from '../chunk.ts'
+import type { KnownShape } from '../drift.ts'
+import type { ChunkRecord, DriftRecord, PublishedDay, Restatement, Run, RunProgress, RunRequest, RunTotals } from './ledger.ts'
+import type { Priority } from './pace.ts'
+import type { Occasion } from './served.ts'
+
+/** How the published days of one client lie. */
+export interface Extent {
+  readonly client: string
+  readonly first: Day
+  readonly last: Day
+  /** How many there are from the first to the last, those in doubt left out. */
+  readonly certainDays: number
+}
+
+/** What a pipeline did lately: what is expected of it rests on that. */
+export interface History {
+  /** Median rows per day of each client, over its newest 28 published days. */
+  readonly rowsPerDay: ReadonlyMap<string, number>
+  /** Its newest chunks that were published or found unchanged, at most 200; instants in epoch milliseconds. */
+  readonly chunks: readonly {
+    readonly days: number
+    readonly requests: number
+    readonly startedAt: number
+    readonly finishedAt: number
+  }[]
+}
+
+/** What the ledger knows. */
+export interface LedgerReader {
+  /** The unfinished run of a request, if there is one. */
+  openRun(request: RunRequest): Promise<Run | undefined>
+  /** The newest occasion of each schedule and client that was answered. */
+  occasions(pipeline: string): Promise<Occasion[]>
+  /** Windows of served chunks that nobody has begun to read: whoever wants these days can rely on their being read. */
+  waiting(pipeline: string): Promise<{ readonly client: string; readonly window: Window; readonly priority: Priority }[]>
+  /** Chunks of a run that are neither published nor unchanged. */
+  chunksLeft(runId: string): Promise<ChunkRecord[]>
+  /** How far a run has come. */
+  progress(runId: string): Promise<RunProgress>
+  /** Where the records of a run went. */
+  totals(runId: string): Promise<RunTotals>
+  /** Published days of one client within a window, by day. */
+  days(pipeline: string, client: string, window: Window): Promise<PublishedDay[]>
+  /** How the published days of each client lie; clients without any are left out. */
+  extents(pipeline: string): Promise<Extent[]>
+  /** Published days of one client, oldest first. */
+  allDays(pipeline: string, client: string): Promise<PublishedDay[]>
+  /** Clients with published days or known chunks. */
+  clients(pipeline: string): Promise<string[]>
+  /** Chunks that are held, failed or parked, and whose days have not all been published since; newest first. */
+  problems(pipeline: string, runId: string | undefined, limit: number): Promise<ChunkRecord[]>
+  /** The shape that published records of a pipeline had, and of one client in particular. */
+  knownShape(pipeline: string, client: string): Promise<KnownShape>
+  /** Drifts of a pipeline, held or published, those seen last first. */
+  drifts(pipeline: string, limit: number): Promise<DriftRecord[]>
+  /** Restatements of a pipeline, newest first. */
+  restatements(pipeline: string, limit: number): Promise<Restatement[]>
+  /** What a pipeline did lately. */
+  history(pipeline: string): Promise<History>
+  /** When a run of this pipeline last finished, in epoch milliseconds. */
+  lastFinished(pipeline: string): Promise<number | undefined>
+}
