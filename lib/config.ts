@@ -47,7 +47,7 @@ export function defineConfig(options: ConfigOptions): Config {
 
 function* problemsOf({ pipelines, clients, timeZone = 'UTC', warehouse, ledger }: Partial<ConfigOptions>): Generator<string> {
   if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path }) or bigquery()'
-  if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path })'
+  if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path }) or postgres({ url })'
   if (typeof clients !== 'function' && !Array.isArray(clients)) yield 'its clients are neither a list nor a function'
   if (!isTimeZone(timeZone)) yield `its timeZone ${timeZone} is not in the IANA database`
   if (!Array.isArray(pipelines) || pipelines.length === 0) {

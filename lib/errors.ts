@@ -185,13 +185,13 @@ export function asHeadraceError(error: unknown): HeadraceError {
 }
 
 /**
- * Text of somebody else's code without what may be a credential: the queries and user names of addresses in it, and what stands behind the name of
- * an authorization scheme.
+ * Text of somebody else's code without what may be a credential: the queries and user names of addresses in it, of whatever protocol, and what stands
+ * behind the name of an authorization scheme.
  */
 export function withoutCredentials(text: string): string {
   return text
-    .replace(/(https?:\/\/)[^\s/?#"'<>]*@/g, '$1…@')
-    .replace(/(https?:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]*/g, '$1?…')
+    .replace(/(\b[a-z][a-z0-9+.-]{0,15}:\/\/)[^\s/?#"'<>]*@/gi, '$1…@')
+    .replace(/(\b[a-z][a-z0-9+.-]{0,15}:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]*/gi, '$1?…')
     .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 …')
 }
 

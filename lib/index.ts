@@ -19,6 +19,7 @@ export {
 export type { Observer, RunEvent } from './events.ts'
 export type { Authorization, Authorize, Http, JsonAnswer, JsonRequest } from './http/client.ts'
 export type { Ledger } from './ledger/ledger.ts'
+export { type PostgresOptions, postgres } from './ledger/postgres.ts'
 export { type SqliteOptions, sqlite } from './ledger/sqlite.ts'
 export { createLog, type Log, type LogLevel } from './log.ts'
 export { clientCredentials, type OAuth, refreshToken, serviceAccount } from './oauth/oauth.ts'

@@ -94,7 +94,7 @@ t.test('what is not a warehouse, a ledger or a list of clients is refused by nam
   const options = { pipelines: usual.pipelines, clients: 'acme', warehouse: {}, ledger: undefined } as unknown as ConfigOptions
   t.throws(() => defineConfig(options), {
     message:
-      'the configuration: its warehouse is not one: use duckdb({ path }) or bigquery(); its ledger is not one: use sqlite({ path }); ' +
+      'the configuration: its warehouse is not one: use duckdb({ path }) or bigquery(); its ledger is not one: use sqlite({ path }) or postgres({ url }); ' +
       'its clients are neither a list nor a function',
   })
 })

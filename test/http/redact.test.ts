@@ -100,6 +100,7 @@ t.test('whatever text is sent as a credential, an answer that repeats it does no
 t.test('text of other code loses what may be a credential, and nothing else', async t => {
   const cases: [string, string][] = [
     ['GET https://u:p@api.example/v1?key=s#f failed', 'GET https://…@api.example/v1?… failed'],
+    ['connect to postgres://u:p%40@db.example:5432/x?password=s', 'connect to postgres://…@db.example:5432/x?…'],
     ['401 for Authorization: Bearer eyJhbGci.x-y_z/+=, Basic dTpw', '401 for Authorization: Bearer …, Basic …'],
     ['see https://api.example/docs, or ask ops@example.com', 'see https://api.example/docs, or ask ops@example.com'],
   ]

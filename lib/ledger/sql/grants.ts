@@ -10,6 +10,11 @@ function instant(value: unknown): number | null {
   return value === null ? null : Number(value)
 }
 
+/** A server may count in parts of a second. */
+function whole(instant: number | null): number | null {
+  return instant === null ? null : Math.floor(instant)
+}
+
 function grantOf(row: SqlRow, now: number): Grant {
   return {
     name: String(row.name),
@@ -47,10 +52,10 @@ export function grants({ db, owner }: LedgerContext): GrantLedger {
       // Never smaller than the clock: one that is forgotten and comes again must not look like the one that was forgotten.
       generation: Math.max(now, generation + 1),
       sealed,
-      obtained_at: obtainedAt,
-      expires_at: expiresAt,
-      renew_at: renewAt,
-      refresh_expires_at: refreshExpiresAt,
+      obtained_at: whole(obtainedAt),
+      expires_at: whole(expiresAt),
+      renew_at: whole(renewAt),
+      refresh_expires_at: whole(refreshExpiresAt),
       ...UNCLAIMED,
       intent_at: null,
       not_before: 0,

@@ -16,7 +16,9 @@ export function requestText({ api: _, ...request }: RunRequest): string {
 
 /** The unfinished run of a request. */
 export async function openRun(db: Queries, request: RunRequest): Promise<Run | undefined> {
-  const row = await db.get('SELECT run_id, started_at FROM run WHERE request = ? AND finished_at IS NULL', requestText(request))
+  // By the pipeline too, which is indexed: a request that names many clients is too long for that.
+  const sql = 'SELECT run_id, started_at FROM run WHERE pipeline = ? AND request = ? AND finished_at IS NULL'
+  const row = await db.get(sql, request.pipeline, requestText(request))
   return row === undefined ? undefined : { id: String(row.run_id), resumed: true, startedAt: Number(row.started_at) }
 }
 

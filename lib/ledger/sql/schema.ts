@@ -171,4 +171,8 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (pipeline, schedule, client)
   );
   `,
+  `
+  DROP INDEX run_open;
+  CREATE INDEX run_unfinished ON run (pipeline) WHERE finished_at IS NULL;
+  `,
 ]
