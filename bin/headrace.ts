@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 import { Option } from 'commander'
 import { check } from './commands/check.ts'
-import { backfillCommand, chunkOptions } from './commands/define.ts'
+import { backfillCommand, chunkOptions, daemonCommand } from './commands/define.ts'
 import { describe } from './commands/describe.ts'
 import { consentGrant, forgetGrant, importGrant, listGrants } from './commands/grants.ts'
 import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
-import { ready } from './commands/ready.ts'
 import { rejects } from './commands/rejects.ts'
 import { status } from './commands/status.ts'
 import { verify } from './commands/verify.ts'
@@ -26,16 +25,14 @@ chunkOptions(program.command('plan'))
   .description('the chunks that are due, why, and what they will take; reads nothing')
   .action(plan)
 backfillCommand(program.command('backfill')).description('read a window of days and publish it; goes on where it was killed')
+daemonCommand(program.command('daemon')).description(
+  'read what is due by the schedules of the pipelines, until it is told to stop',
+)
 common(program.command('status'))
   .description('through which day the data of each client is complete, gaps, and what waits for somebody')
   .option('--pipeline <name>', 'only this pipeline')
   .option('--clients <a,b>', 'only these clients', list)
   .action(status)
-common(program.command('ready <table>'))
-  .description('whether a table is complete, validated and final through a day; ends with 1 when it cannot be relied on')
-  .requiredOption('--through <day>', 'the last day that is needed')
-  .option('--client <name>', 'whose rows; all clients when it is left out')
-  .action(ready)
 common(program.command('verify'))
   .description('recount the warehouse against the ledger, and say what differs')
   .option('--pipeline <name>', 'only this pipeline')

@@ -29,6 +29,8 @@ export interface RunContext extends ReportContext, ApiContext {
   readonly ledger: Ledger
   readonly warehouse: Warehouse
   readonly committer: Committer
+  /** Whether a chunk whose tries are used up is tried again for some hours. */
+  readonly persistent: boolean
   /** Runs the reading of a chunk in one of the slots for it. */
   reading<T>(work: () => Promise<T>): Promise<T>
   readonly fault?: (point: FaultPoint, claim: Claim) => void | Promise<void>
@@ -247,7 +249,8 @@ export class Attempt {
 
   /** What happens to the chunk after an error. */
   settlement(error: HeadraceError): Settlement {
-    return settlementOf(error, this.claim, this.context.options, this.context.now())
+    const { options, now, persistent } = this.context
+    return settlementOf(error, this.claim, options, { now: now(), persistent })
   }
 
   /** The attempt is over, one way or the other. */

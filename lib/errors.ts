@@ -70,7 +70,6 @@ export const ERRORS = {
     kind: 'transient',
     means: 'Fields that are read came differently than before, and the pipeline says `fail`: tried again, then failed.',
   },
-  SERVER_BUSY: { kind: 'transient', means: 'So many requests wait for the server that it takes no other one.' },
   DISK_FULL: { kind: 'transient', means: 'No space left for staging, the warehouse or the ledger.' },
   LEDGER_FAILED: { kind: 'transient', means: 'The ledger could not be written; the chunk stops where it was.' },
   LEASE_LOST: { kind: 'transient', means: 'Another process took the chunk over while this one was stalled.' },
@@ -248,6 +247,7 @@ export const WARNINGS = {
   RESTATED: 'A published day has other numbers now than when it was last read.',
   PARTITION_FILTER_MISSING: 'A query may read every day of the table, which the warehouse charges in full.',
   WINDOW_HALVED: 'A window was more than the API gives at once; it is read again in two halves.',
+  CLIENTS_OUTDATED: 'The list of clients could not be had; a daemon goes on with the one it had before.',
   WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
 } as const
 

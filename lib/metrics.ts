@@ -31,7 +31,13 @@ export function createMetrics(registry: Registry) {
     new Histogram({ name, help, buckets, labelNames, registers })
 
   gauge('headrace_build_info', 'Version of the running headrace; always 1.', 'version').set({ version: VERSION }, 1)
+  const schedulerTick = gauge('headrace_scheduler_tick_timestamp_seconds', 'When a daemon last found out what is due.')
+  // A process without a scheduler has none that stands still.
+  schedulerTick.remove()
   return {
+    schedulerTick,
+    nextRun: gauge('headrace_next_run_timestamp_seconds', 'When a pipeline is due next.', 'pipeline'),
+    daemonFailures: counter('headrace_daemon_failures_total', 'Times that a daemon could not do its work.', 'part'),
     chunks: gauge('headrace_chunks', 'Chunks of the current run by state.', 'pipeline', 'state'),
     chunkAttempts: counter('headrace_chunk_attempts_total', 'Attempts at chunks by outcome.', 'pipeline', 'outcome'),
     chunkSeconds: histogram('headrace_chunk_duration_seconds', 'Wall time of an attempt at a chunk.', CHUNK_SECONDS, 'pipeline'),

@@ -135,9 +135,11 @@ t.test('docs/cli.md lists every command with every option and default, and no ot
     t.strictSame([...documented.keys()].sort(), [...real.keys()].sort(), command)
     for (const [flag, value] of real) if (value !== '') t.equal(documented.get(flag), value, `${command} ${flag}`)
   }
-  const alone = await help('bin/backfill.ts')
-  alone.options.delete('-V, --version')
-  t.strictSame(alone.options, helps[commands.indexOf('backfill')]?.options, 'headrace-backfill is headrace backfill')
+  for (const command of ['backfill', 'daemon']) {
+    const alone = await help(`bin/${command}.ts`)
+    alone.options.delete('-V, --version')
+    t.strictSame(alone.options, helps[commands.indexOf(command)]?.options, `headrace-${command} is headrace ${command}`)
+  }
 })
 
 /** The anchor that a heading gets. */

@@ -2,13 +2,14 @@ import { Registry } from 'prom-client'
 import { type BackfillResult, nothingArrived, backfill as runBackfill } from '../../lib/backfill.ts'
 import { parseWindow, type Window, windowText } from '../../lib/chunk.ts'
 import { type Config, findPipeline, resolveClients } from '../../lib/config.ts'
-import { createLog, OPTIONS, type Pipeline, type WarningName } from '../../lib/index.ts'
+import { createLog, type Pipeline, type WarningName } from '../../lib/index.ts'
 import type { Restatement, RunTotals, StateTotals } from '../../lib/ledger/ledger.ts'
 import { CHUNK_STATES, PROBLEM_STATES } from '../../lib/ledger/states.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { serveMetrics } from '../../lib/server/server.ts'
 import { columns, count, duration, output, plural } from '../output.ts'
 import { Progress } from '../progress.ts'
+import { listenToSignals } from '../signals.ts'
 import { withConfig } from './context.ts'
 import { type PlanOptions, plan } from './plan.ts'
 import { ALL, problemLines } from './status.ts'
@@ -78,25 +79,6 @@ export async function backfill(options: BackfillOptions): Promise<void> {
 
 function withConcurrency(config: Config, concurrency: number | undefined): Config {
   return concurrency === undefined ? config : { ...config, settings: { ...config.settings, concurrency } }
-}
-
-/**
- * The first signal stops the claiming of chunks, the second (or the end of patience) gives up those under way, and the third does not wait
- * even for that: whoever is killed loses nothing but time.
- */
-function listenToSignals(): { readonly stop: AbortSignal; readonly abort: AbortSignal; drainMs: number } {
-  const stop = new AbortController()
-  const abort = new AbortController()
-  const control = { stop: stop.signal, abort: abort.signal, drainMs: OPTIONS.drainSeconds.default * 1_000 }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (abort.signal.aborted) process.exit(1)
-      if (stop.signal.aborted) abort.abort()
-      stop.abort()
-      setTimeout(() => abort.abort(), control.drainMs).unref()
-    })
-  }
-  return control
 }
 
 interface Account {

@@ -1,7 +1,8 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { OPTIONS } from '../../lib/index.ts'
 import { backfill } from './backfill.ts'
-import { common, list, wholeNumber } from './options.ts'
+import { daemon } from './daemon.ts'
+import { common, list, logLevel, wholeNumber } from './options.ts'
 
 /** Adds what says which chunks are meant. */
 export function chunkOptions(command: Command): Command {
@@ -25,10 +26,15 @@ export function backfillCommand(command: Command): Command {
       wholeNumber(0, 65_535),
     )
     .option('--metrics-host <address>', 'where that port is; 0.0.0.0 lets other hosts reach it', '127.0.0.1')
-    .addOption(
-      new Option('--log-level <level>', 'structured log on standard error')
-        .choices(['silent', 'error', 'warn', 'info', 'debug'])
-        .default('silent'),
-    )
+    .addOption(logLevel('silent'))
     .action(backfill)
+}
+
+/** Turns a command into a daemon: `headrace daemon` and `headrace-daemon` are the same. */
+export function daemonCommand(command: Command): Command {
+  return common(command)
+    .option('--host <address>', 'where it answers; 0.0.0.0 lets other hosts reach it', '127.0.0.1')
+    .option('--port <n>', 'on which port; 0 takes any that is free', wholeNumber(0, 65_535), 9_464)
+    .addOption(logLevel('info'))
+    .action(daemon)
 }

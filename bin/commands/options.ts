@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { LogLevel } from '../../lib/log.ts'
 import { count } from '../output.ts'
 
 /** What every command takes. */
@@ -16,6 +17,13 @@ export function common(command: Command): Command {
         .env('HEADRACE_CONFIG'),
     )
     .option('--json', 'one JSON document on standard output, for machines')
+}
+
+/** How much is said in the structured log. */
+export function logLevel(standard: LogLevel): Option {
+  return new Option('--log-level <level>', 'structured log on standard error')
+    .choices(['silent', 'error', 'warn', 'info', 'debug'])
+    .default(standard)
 }
 
 /** A whole number within bounds. */

@@ -133,12 +133,12 @@ export async function openWorker(
     }),
   } satisfies Partial<RunContext>
 
-  function readingOf({ chunk, priority }: Claim) {
+  function readingOf({ chunk, priority }: Claim, persistent: boolean) {
     const reading = known(compiled, chunk.pipeline)
     const { source } = reading.pipeline
     const { pacer, budget } = known(apis, source.name)
     const { authorize } = known(accesses, source.auth)
-    return { compiled: reading, context: { ...shared, budget, pace: pacer.pace(priority), authorize } }
+    return { compiled: reading, context: { ...shared, persistent, budget, pace: pacer.pace(priority), authorize } }
   }
 
   return {
@@ -149,7 +149,11 @@ export async function openWorker(
     warn: call.warn,
     prepare: async ({ table }) => void (await warehouse.prepare(table, { create: true }, { ...call, signal: control.stop })),
     sweep: async () => void (await warehouse.sweep(() => ledger.aliveAttempts())),
-    work: (from, told) => work(from, { ledger, options: settings, log, observe, slots, sleep, readingOf, ...told }, control),
+    work(from, told) {
+      // Whoever asked for a run hears how it ended; nobody waits for the end of what is served.
+      const reading = (claim: Claim) => readingOf(claim, typeof from !== 'string')
+      return work(from, { ledger, options: settings, log, observe, slots, sleep, readingOf: reading, ...told }, control)
+    },
     async close() {
       await dispatcher.close()
       for (const { pacer } of apis.values()) await pacer.close()

@@ -75,8 +75,7 @@ export function adsPipeline(
   options: {
     readonly name?: string
     readonly days?: number
-    readonly checks?: Parameters<typeof definePipeline>[0]['checks']
-  } = {},
+  } & Pick<Parameters<typeof definePipeline>[0], 'checks' | 'schedule' | 'after'> = {},
 ): Pipeline {
   const { name = 'campaigns' } = options
   return definePipeline({
@@ -93,6 +92,8 @@ export function adsPipeline(
     },
     chunk: { days: options.days ?? 1 },
     checks: options.checks ?? {},
+    schedule: options.schedule ?? [],
+    after: options.after ?? [],
     totals: ['clicks', 'cost'],
   })
 }
