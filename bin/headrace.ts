@@ -6,6 +6,7 @@ import { describe } from './commands/describe.ts'
 import { consentGrant, forgetGrant, importGrant, listGrants } from './commands/grants.ts'
 import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
+import { ready } from './commands/ready.ts'
 import { rejects } from './commands/rejects.ts'
 import { status } from './commands/status.ts'
 import { verify } from './commands/verify.ts'
@@ -33,6 +34,11 @@ common(program.command('status'))
   .option('--pipeline <name>', 'only this pipeline')
   .option('--clients <a,b>', 'only these clients', list)
   .action(status)
+common(program.command('ready <table>'))
+  .description('whether a table is complete, validated and final through a day; ends with 1 when it cannot be relied on')
+  .requiredOption('--through <day>', 'the last day that is needed')
+  .option('--client <name>', 'whose rows; all clients when it is left out')
+  .action(ready)
 common(program.command('verify'))
   .description('recount the warehouse against the ledger, and say what differs')
   .option('--pipeline <name>', 'only this pipeline')

@@ -36,10 +36,13 @@ export async function daemon(config: Config, host: DaemonHost): Promise<0 | 130>
   const scheduler = new Scheduler(config, clients, log, stop)
   const worker = await openWorker(config, pipelines, () => scheduler.clients.map(({ id }) => id), host)
   const { now } = worker
-  const health = () => ({ tickAt: scheduler.tickAt, draining: control.stop.aborted })
+  const told = {
+    clients: () => scheduler.clients,
+    health: () => ({ tickAt: scheduler.tickAt, draining: control.stop.aborted }),
+  }
   let server: Listening | undefined
   try {
-    if (host.address !== undefined) server = await serve({ ...host.address, config, registry: host.registry, log, now, health })
+    if (host.address !== undefined) server = await serve({ ...host.address, config, registry: host.registry, log, now, ...told })
     await prepareTables(pipelines, worker)
     log.info(
       {

@@ -70,6 +70,7 @@ export const ERRORS = {
     kind: 'transient',
     means: 'Fields that are read came differently than before, and the pipeline says `fail`: tried again, then failed.',
   },
+  SERVER_BUSY: { kind: 'transient', means: 'So many requests wait for the server that it takes no other one.' },
   DISK_FULL: { kind: 'transient', means: 'No space left for staging, the warehouse or the ledger.' },
   LEDGER_FAILED: { kind: 'transient', means: 'The ledger could not be written; the chunk stops where it was.' },
   LEASE_LOST: { kind: 'transient', means: 'Another process took the chunk over while this one was stalled.' },

@@ -171,7 +171,7 @@ function refusalOf(thrown: unknown): { readonly status: number; readonly error: 
   const status = thrown instanceof Error && 'statusCode' in thrown ? Number(thrown.statusCode) : 500
   if (thrown instanceof Error && status < 500) return refusal(status, thrown.message)
   const error = asHeadraceError(thrown)
-  if (error.kind === 'config') return { status: 400, error }
+  if (error.code === 'USAGE') return { status: 400, error }
   return { status: error.code === 'INTERNAL' ? 500 : 503, error }
 }
 

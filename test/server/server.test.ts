@@ -2,11 +2,9 @@ import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { Counter, Registry } from 'prom-client'
-import t, { type Test } from 'tap'
-import type { Health } from '../../lib/server/health.ts'
-import { serve, serveMetrics } from '../../lib/server/server.ts'
-import { openLedger } from '../support/run.ts'
-import { configOf, logged, open } from './setup.ts'
+import t from 'tap'
+import { serveMetrics } from '../../lib/server/server.ts'
+import { daemon, logged, open } from './setup.ts'
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 } as const
 const metricsOf = (registry: Registry) => serveMetrics(registry, logged().log, LOOPBACK)
@@ -65,34 +63,28 @@ t.test('closing does not wait for a scraper that keeps its connection', async t 
   await t.rejects(fetch(`${server.url}/metrics`))
 })
 
-/** The server of a daemon over an empty ledger. */
-async function daemon(t: Test, health: Health, files: Parameters<typeof t.testdir>[0] = {}) {
-  const ledger = openLedger(t.testdir(files))
-  t.teardown(() => ledger.close())
-  const config = configOf({ ledger })
-  const { log } = logged()
-  const options = { config, registry: new Registry(), log, now: () => 1_000_000, health: () => health, ...LOOPBACK }
-  return await open(t, serve(options))
-}
-
 t.test('a daemon that ticks and whose ledger answers is alive and ready', async t => {
-  const { url } = await daemon(t, { tickAt: 999_000, draining: false })
+  const {
+    server: { url },
+  } = await daemon(t, { tickAt: 999_000 })
   for (const path of ['/livez', '/readyz', '/metrics']) t.equal((await fetch(url + path)).status, 200, path)
   t.same(await (await fetch(`${url}/readyz`)).json(), { ok: true, checks: { ledger: 'ok', scheduler: 'ok', draining: 'ok' } })
 })
 
 t.test('a daemon that ends, or that does not tick any more, is alive but not ready, and says why', async t => {
-  const ends = await daemon(t, { tickAt: 999_000, draining: true })
+  const { server: ends } = await daemon(t, { draining: true })
   const response = await fetch(`${ends.url}/readyz`)
   t.equal(response.status, 503)
   t.match(await response.json(), { ok: false, checks: { ledger: 'ok', draining: 'it ends: nothing new is begun' } })
-  const stuck = await daemon(t, { tickAt: 880_000, draining: false })
+  const { server: stuck } = await daemon(t, { tickAt: 880_000 })
   t.match(await (await fetch(`${stuck.url}/readyz`)).json(), { ok: false, checks: { scheduler: 'the last tick was 120 s ago' } })
   t.equal((await fetch(`${stuck.url}/livez`)).status, 200)
 })
 
 t.test('a daemon whose ledger cannot be read is alive but not ready, and says why', async t => {
-  const { url } = await daemon(t, { tickAt: 1_000_000, draining: false }, { 'ledger.sqlite': 'a letter, and no database at all' })
+  const {
+    server: { url },
+  } = await daemon(t, { files: { 'ledger.sqlite': 'a letter, and no database at all' } })
   const response = await fetch(`${url}/readyz`)
   t.equal(response.status, 503)
   t.match(await response.json(), {

@@ -2,6 +2,7 @@ import type { Ledger } from '../ledger.ts'
 import { attempts } from './attempts.ts'
 import type { LedgerDatabase } from './database.ts'
 import { grants } from './grants.ts'
+import { overview } from './overview.ts'
 import { pace } from './pace.ts'
 import { reader } from './reader.ts'
 import { runs } from './runs.ts'
@@ -23,6 +24,7 @@ export function sqlLedger({ db, pacing, owner }: SqlLedgerOptions): Ledger {
   const context = { db, owner }
   return {
     ...reader(context),
+    ...overview(context),
     ...runs(context),
     ...attempts(context),
     ...grants(context),

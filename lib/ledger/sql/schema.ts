@@ -175,4 +175,7 @@ export const MIGRATIONS: readonly string[] = [
   DROP INDEX run_open;
   CREATE INDEX run_unfinished ON run (pipeline) WHERE finished_at IS NULL;
   `,
+  `
+  CREATE INDEX chunk_undone ON chunk (pipeline, client, window_from) WHERE state NOT IN ('published', 'unchanged');
+  `,
 ]

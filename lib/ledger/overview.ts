@@ -1,0 +1,36 @@
+import type { Day } from '../chunk.ts'
+
+/** How the published days of one client lie, and what is known of those up to the day that was asked about. */
+export interface ExtentUpTo {
+  readonly client: string
+  readonly first: Day
+  readonly last: Day
+  /** How many there are: fewer than from the first to the last where there are gaps. */
+  readonly days: number
+  readonly upTo: {
+    readonly days: number
+    /** Days whose last commit was interrupted, and the first of them. */
+    readonly doubtful: number
+    readonly doubtfulFrom: Day | null
+    /** The newest publication, in epoch milliseconds. */
+    readonly publishedAt: number | null
+  }
+}
+
+/** The first day of the chunks of a client that are not done, and of those among them that wait or are under way. */
+export interface Undone {
+  readonly from: Day
+  readonly openFrom: Day | null
+}
+
+/** What the ledger knows of many clients at once, each with one query. */
+export interface LedgerOverview {
+  /** How the published days of a pipeline lie: of every client that has some, or of one. */
+  extentsUpTo(pipeline: string, through: Day, client?: string): Promise<ExtentUpTo[]>
+  /** The published days of a pipeline, oldest first: of every client that has some, or of one. */
+  publishedDays(pipeline: string, client?: string): Promise<Map<string, Day[]>>
+  /** By client, what was asked for and is neither published nor found unchanged by the chunk that was to do it. */
+  undone(pipeline: string): Promise<Map<string, Undone>>
+  /** The run that has last published days of a client up to a day; null when there is none. */
+  publishedBy(pipeline: string, client: string, through: Day): Promise<string | null>
+}
