@@ -111,3 +111,68 @@ t.test('a day whose publication is in doubt is read again', async t => {
   await leaveOpen(ledger, 'visits', 'a', { from: '2026-11-02', to: '2026-11-02' })
   t.same(texts(await due(ledger, [DAILY])), ['a 2026-11-02 backfill new: doubtful', 'a 2026-11-22..2026-11-24 live again: daily'])
 })
+
+t.test('what waits to be read is not asked for again, but for live days that wait in a backfill', async t => {
+  const ledger = ledgerOf(t)
+  const sunday = Date.parse('2026-11-22T05:00:00Z')
+  const weekly = { ...WEEKLY, lookbackDays: 8 }
+  const first = await due(ledger, [weekly], sunday)
+  t.same(texts(first), [
+    'a 2026-11-14..2026-11-16 backfill new: weekly',
+    'a 2026-11-17..2026-11-19 backfill new: weekly',
+    'a 2026-11-20..2026-11-21 backfill new: weekly',
+  ])
+  await answer(ledger, first)
+  const second = await due(ledger, [weekly, DAILY], sunday + 3_600_000)
+  t.same(texts(second), ['a 2026-11-19..2026-11-21 live new: daily'], 'the backfill may take days')
+  await answer(ledger, second)
+  const monday = sunday + 25 * 3_600_000
+  t.same(texts(await due(ledger, [weekly, DAILY], monday)), ['a 2026-11-22 live new: daily'])
+  t.same(texts(await due(ledger, [weekly, DAILY, { ...MONTHLY, lookbackDays: 10 }], monday)), [
+    'a 2026-10-22..2026-10-24 backfill new: monthly',
+    'a 2026-10-25..2026-10-27 backfill new: monthly',
+    'a 2026-10-28..2026-10-30 backfill new: monthly',
+    'a 2026-10-31 backfill new: monthly',
+    'a 2026-11-22 live new: daily',
+  ])
+})
+
+t.test('an occasion is answered although everything it wants already waits', async t => {
+  const ledger = ledgerOf(t)
+  const hourly = { name: 'hourly', cron: '0 * * * *', lookbackDays: 1 }
+  await answer(ledger, await due(ledger, [hourly]))
+  const next = await due(ledger, [hourly], NOW + 3_600_000)
+  t.match(next, [{ chunks: [], occasions: [{ schedule: 'hourly', at: NOW + 3_600_000 }] }])
+  await answer(ledger, next)
+  t.same(await due(ledger, [hourly], NOW + 3_600_000), [])
+})
+
+t.test('every client is due on the clock of its own time zone', async t => {
+  const clients = ['UTC', 'Pacific/Kiritimati', 'Asia/Kathmandu', 'America/Los_Angeles'].map(timeZone => ({
+    id: timeZone,
+    timeZone,
+  }))
+  t.same(texts(await due(ledgerOf(t), [{ ...DAILY, lookbackDays: 1 }], NOW, clients)), [
+    'UTC 2026-11-24 live new: daily',
+    'Pacific/Kiritimati 2026-11-24 live new: daily',
+    'Asia/Kathmandu 2026-11-24 live new: daily',
+    'America/Los_Angeles 2026-11-23 live new: daily',
+  ])
+})
+
+t.test('a client that comes later is read from then on, and the others are not read again for it', async t => {
+  const ledger = ledgerOf(t)
+  await answer(ledger, await due(ledger, [DAILY]))
+  t.match(await due(ledger, [DAILY], NOW, [A, { id: 'b', timeZone: 'UTC' }]), [
+    { request: { clients: ['b'] }, chunks: { length: 1 } },
+  ])
+})
+
+t.test('a run of which somebody else has answered one occasion begins nothing, and what is left of it is due', async t => {
+  const ledger = ledgerOf(t)
+  const both = [A, { id: 'b', timeZone: 'UTC' }]
+  const [stale] = await due(ledger, [DAILY], NOW, both)
+  await answer(ledger, await due(ledger, [DAILY]))
+  if (stale !== undefined) await answer(ledger, [stale])
+  t.same(texts(await due(ledger, [DAILY], NOW, both)), ['b 2026-11-22..2026-11-24 live new: daily'])
+})
