@@ -8,6 +8,7 @@ import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
 import { ready } from './commands/ready.ts'
 import { rejects } from './commands/rejects.ts'
+import { approve, retry } from './commands/revive.ts'
 import { status } from './commands/status.ts'
 import { verify } from './commands/verify.ts'
 import { createProgram, run } from './run.ts'
@@ -39,6 +40,17 @@ common(program.command('ready <table>'))
   .requiredOption('--through <day>', 'the last day that is needed')
   .option('--client <name>', 'whose rows; all clients when it is left out')
   .action(ready)
+for (const [word, action, description] of [
+  ['approve', approve, 'publish a held chunk whatever it is held for; the daemon reads it again'],
+  ['retry', retry, 'give a chunk that is held, failed or parked another chance; the daemon reads it again'],
+] as const) {
+  common(program.command(word))
+    .description(description)
+    .option('--pipeline <name>', 'which pipeline; may be left out when there is one')
+    .requiredOption('--client <name>', 'whose chunk')
+    .requiredOption('--from <day>', 'its first day, YYYY-MM-DD')
+    .action(action)
+}
 common(program.command('verify'))
   .description('recount the warehouse against the ledger, and say what differs')
   .option('--pipeline <name>', 'only this pipeline')

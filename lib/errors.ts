@@ -18,6 +18,7 @@ export const ERRORS = {
   },
   LEDGER_UNUSABLE: { kind: 'config', means: 'The ledger cannot be opened, or was written by a newer headrace.' },
   PORT_IN_USE: { kind: 'config', means: 'The server cannot listen: its port is taken, or its address is none of this host.' },
+  UNAUTHORIZED: { kind: 'config', means: 'A request to the server came without its token, or with another one.' },
   API_REFUSED: {
     kind: 'config',
     means: 'The API refused the request itself (4xx): credentials, permission, or a wrong parameter.',

@@ -10,6 +10,8 @@ declare module 'fastify' {
     /** What a route does, in a few words. */
     readonly summary?: string
     readonly description?: string
+    /** In the terms of OpenAPI; nothing when anybody may ask. */
+    readonly security?: readonly unknown[]
   }
 }
 

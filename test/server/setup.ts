@@ -44,10 +44,12 @@ export async function raw(t: Test, { port }: Listening, request: string): Promis
 export interface DaemonOptions extends Partial<Health> {
   /** Files of the folder of its ledger. */
   readonly files?: Parameters<Test['testdir']>[0]
+  /** Default none. */
+  readonly token?: string
 }
 
 /** The server of a daemon for the clients `acme` and `globex` of the ads. */
-export async function daemon(t: Test, { files = {}, tickAt = 1_000_000, draining = false }: DaemonOptions = {}) {
+export async function daemon(t: Test, { files = {}, token, tickAt = 1_000_000, draining = false }: DaemonOptions = {}) {
   const folder = t.testdir(files)
   const ledger = openLedger(folder)
   t.teardown(() => ledger.close())
@@ -66,6 +68,7 @@ export async function daemon(t: Test, { files = {}, tickAt = 1_000_000, draining
       clients: () => clients,
       registry: new Registry(),
       log,
+      token,
       now: () => 1_000_000,
       health: () => ({ tickAt, draining }),
       host: '127.0.0.1',

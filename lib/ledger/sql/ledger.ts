@@ -2,6 +2,7 @@ import type { Ledger } from '../ledger.ts'
 import { attempts } from './attempts.ts'
 import type { LedgerDatabase } from './database.ts'
 import { grants } from './grants.ts'
+import { lists } from './lists.ts'
 import { overview } from './overview.ts'
 import { pace } from './pace.ts'
 import { reader } from './reader.ts'
@@ -25,6 +26,7 @@ export function sqlLedger({ db, pacing, owner }: SqlLedgerOptions): Ledger {
   return {
     ...reader(context),
     ...overview(context),
+    ...lists(context),
     ...runs(context),
     ...attempts(context),
     ...grants(context),

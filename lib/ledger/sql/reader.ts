@@ -51,7 +51,7 @@ async function chunksLeft(db: Queries, runId: string): Promise<ChunkRecord[]> {
 }
 
 /** How many chunks of a run are in each state. */
-async function progress(db: Queries, runId: string): Promise<RunProgress> {
+export async function progress(db: Queries, runId: string): Promise<RunProgress> {
   const counts = Object.fromEntries(CHUNK_STATES.map(state => [state, 0])) as Record<ChunkState, number>
   for (const row of await db.all('SELECT state, count(*) AS chunks FROM chunk WHERE run_id = ? GROUP BY state', runId)) {
     counts[row.state as ChunkState] = Number(row.chunks)

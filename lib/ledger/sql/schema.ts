@@ -178,4 +178,15 @@ export const MIGRATIONS: readonly string[] = [
   `
   CREATE INDEX chunk_undone ON chunk (pipeline, client, window_from) WHERE state NOT IN ('published', 'unchanged');
   `,
+  `
+  CREATE TABLE operator_action (
+    action_id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    outcome TEXT NOT NULL
+  );
+  CREATE INDEX operator_action_at ON operator_action (at);
+  `,
 ]
