@@ -1,6 +1,8 @@
+import { type Day, isDay } from './chunk.ts'
 import type { Connector } from './connector.ts'
 import { ConfigError } from './errors.ts'
 import type { Expr, Mapping } from './mapping.ts'
+import { resolveThresholds, type Thresholds, thresholdProblems } from './monitor/thresholds.ts'
 import { cronProblem, type Schedule } from './schedule.ts'
 import type { ClientColumn, Columns, ColumnsOf, ColumnType, Table } from './table.ts'
 
@@ -51,6 +53,17 @@ export interface PipelineOptions<R extends object, C extends Columns & ClientCol
   readonly schedule?: readonly Schedule[]
   /** Pipelines that must have published the days of a chunk, for its client, before it is read. Default none. */
   readonly after?: readonly (string | (Pick<Upstream, 'pipeline'> & Partial<Upstream>))[]
+  /**
+   * Hours after the end of a day, in the time zone of its client, by which it is to be published. Default 36 with a schedule; without one
+   * nothing is promised.
+   */
+  readonly freshness?: { readonly hours: number }
+  /** Days that are like no others: monitors do not compare them, nor others with them. */
+  readonly holidays?: readonly Day[]
+  /** Bytes that the warehouse may bill within 24 hours before somebody is told. Default: any number. */
+  readonly budget?: { readonly bytesPerDay: number }
+  /** From when on monitors speak; see `docs/monitoring.md`. */
+  readonly thresholds?: Partial<Thresholds>
 }
 
 /** An expression of some pipeline, its record type forgotten. */
@@ -73,6 +86,11 @@ export interface Pipeline {
   readonly totals: readonly string[]
   readonly schedule: readonly Schedule[]
   readonly after: readonly Upstream[]
+  /** Null: nothing is promised. */
+  readonly freshness: { readonly hours: number } | null
+  readonly holidays: readonly Day[]
+  readonly budget: { readonly bytesPerDay: number } | null
+  readonly thresholds: Thresholds
 }
 
 /**
@@ -99,6 +117,10 @@ export function definePipeline<R extends object, const C extends Columns & Clien
     totals: totals ?? [],
     schedule: schedule ?? [],
     after: (after ?? []).map(upstream),
+    freshness: options.freshness ?? ((schedule ?? []).length > 0 ? { hours: 36 } : null),
+    holidays: options.holidays ?? [],
+    budget: options.budget ?? null,
+    thresholds: resolveThresholds(options.thresholds),
   }
   const problems = [...problemsOf(pipeline)]
   if (problems.length > 0) {
@@ -144,6 +166,7 @@ function* problemsOf(pipeline: Pipeline): Generator<string> {
     if (!(share >= 0 && share <= 1)) yield `checks.${check} ${share} is not a share from 0 to 1`
   }
   yield* timeProblemsOf(pipeline)
+  yield* watchProblemsOf(pipeline)
 }
 
 /** What is wrong with when it is due, and with what it waits for. Whether those pipelines exist, the configuration knows. */
@@ -167,6 +190,16 @@ function* timeProblemsOf({ schedule, after }: Pipeline): Generator<string> {
   for (const [name, same] of Map.groupBy(after, ({ pipeline }) => pipeline)) {
     if (same.length > 1) yield `after names ${name} twice`
   }
+}
+
+/** What is wrong with what the monitors hold against it. */
+function* watchProblemsOf({ freshness, holidays, budget, thresholds }: Pipeline): Generator<string> {
+  if (freshness !== null && !(freshness.hours >= 0 && freshness.hours <= 1_000)) {
+    yield `freshness.hours ${freshness.hours} is not 0 to 1,000`
+  }
+  for (const day of holidays) if (!isDay(day)) yield `the holiday ${day} is not a day, YYYY-MM-DD`
+  if (budget !== null && !(budget.bytesPerDay >= 0)) yield `budget.bytesPerDay ${budget.bytesPerDay} is not a number from 0`
+  yield* thresholdProblems(thresholds)
 }
 
 /** What is wrong with one expression, whatever its column. */

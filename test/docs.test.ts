@@ -7,6 +7,8 @@ import { Registry } from 'prom-client'
 import t from 'tap'
 import { ERRORS, RULES, WARNINGS } from '../lib/errors.ts'
 import { createMetrics } from '../lib/metrics.ts'
+import { MONITORS } from '../lib/monitor/finding.ts'
+import { THRESHOLDS } from '../lib/monitor/thresholds.ts'
 import { OPTIONS } from '../lib/options.ts'
 import manifest from '../package.json' with { type: 'json' }
 
@@ -99,6 +101,20 @@ t.test('docs/configuration.md lists every setting with its default and bounds, a
     Object.entries(OPTIONS).map(([name, { default: standard, min, max }]) => [name, ...[standard, min, max].map(String)]),
   )
 })
+
+t.test(
+  'docs/monitoring.md lists every monitor with its levels, every threshold with its default and bounds, and no other',
+  async t => {
+    const monitors = tableRows(section('docs/monitoring.md', 'Which monitors are there?'))
+    const declared = Object.entries(MONITORS).map(([name, { levels, means }]) => [name, levels.join(', '), means])
+    t.strictSame(monitors, declared)
+    const thresholds = tableRows(section('docs/monitoring.md', 'From when on do they speak?')).map(row => row.slice(0, 4))
+    t.strictSame(
+      thresholds,
+      Object.entries(THRESHOLDS).map(([name, { default: standard, min, max }]) => [name, ...[standard, min, max].map(String)]),
+    )
+  },
+)
 
 /** What `--help` of a program lists: options with their defaults, and commands. */
 async function help(program: string, ...words: string[]): Promise<{ options: Map<string, string>; commands: string[] }> {

@@ -145,6 +145,23 @@ t.test('checks and chunks are within their limits', async t => {
   t.equal(problems({ checks: { drift: 'ignore' } }), 'checks.drift ignore is not warn, hold or fail')
 })
 
+t.test('what monitors hold against a pipeline is within limits', async t => {
+  t.equal(problems({ freshness: { hours: -1 } }), 'freshness.hours -1 is not 0 to 1,000')
+  t.equal(problems({ holidays: ['2026-02-30'] }), 'the holiday 2026-02-30 is not a day, YYYY-MM-DD')
+  t.equal(problems({ budget: { bytesPerDay: Number.NaN } }), 'budget.bytesPerDay NaN is not a number from 0')
+  t.equal(problems({ thresholds: { leastRows: 0 } }), 'thresholds.leastRows 0 is not from 1 to 1000000000')
+  t.equal(problems({ thresholds: { leastrows: 5 } }), 'thresholds.leastrows is not a threshold')
+  t.equal(problems({ freshness: { hours: 12 }, holidays: ['2026-12-25'], thresholds: { share: 0.5 } }), '')
+})
+
+t.test('a pipeline promises something when it has a schedule, or says so', async t => {
+  const plain = { name: 'visits', source, table, map }
+  const schedule = [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 3 }]
+  t.equal(definePipeline(plain).freshness, null)
+  t.strictSame(definePipeline({ ...plain, schedule }).freshness, { hours: 36 })
+  t.strictSame(definePipeline({ ...plain, schedule, freshness: { hours: 5 } }).freshness, { hours: 5 })
+})
+
 t.test('a pipeline that waits for others says for which, and how strictly', async t => {
   const { after } = definePipeline({
     name: 'visits',
