@@ -18,6 +18,7 @@ export {
 } from './errors.ts'
 export type { Observer, RunEvent } from './events.ts'
 export type { Authorization, Authorize, Http, JsonAnswer, JsonRequest } from './http/client.ts'
+export { ledger } from './ledger/environment.ts'
 export type { Ledger } from './ledger/ledger.ts'
 export { type PostgresOptions, postgres } from './ledger/postgres.ts'
 export { type SqliteOptions, sqlite } from './ledger/sqlite.ts'

@@ -204,6 +204,7 @@ class PostgresTransaction implements Transaction {
   readonly update: Transaction['update']
   /** Whether there is anything to commit. */
   hasWritten = false
+  readonly #begunAt = performance.now()
   readonly #client: PoolClient
 
   constructor(client: PoolClient, now: number) {
@@ -212,6 +213,10 @@ class PostgresTransaction implements Transaction {
     const { insert, update } = writes((sql, ...values) => this.run(sql, ...values))
     this.insert = insert
     this.update = update
+  }
+
+  age(): number {
+    return performance.now() - this.#begunAt
   }
 
   all(sql: string, ...values: readonly SqlValue[]): Promise<SqlRow[]> {

@@ -45,8 +45,7 @@ export async function migrate(client: ClientBase, ledger: LedgerSchema): Promise
 
 /** How many steps were done; undefined when there is no ledger. */
 async function versionOf(client: ClientBase, { name, schema }: LedgerSchema): Promise<number | undefined> {
-  const found = await client.query('SELECT to_regclass($1) AS found', [`${schema}.schema_version`])
-  if (found.rows[0]?.found === null) return undefined
+  if (!(await tablesOf(client, schema)).includes('schema_version')) return undefined
   const version = Number((await client.query('SELECT version FROM schema_version')).rows[0]?.version)
   if (version <= MIGRATIONS.length) return version
   throw new ConfigError('LEDGER_UNUSABLE', {
@@ -59,7 +58,13 @@ async function versionOf(client: ClientBase, { name, schema }: LedgerSchema): Pr
 async function create(client: ClientBase, { name, schema }: LedgerSchema): Promise<void> {
   const namespace = await client.query('SELECT oid FROM pg_namespace WHERE nspname = $1', [schema])
   if (namespace.rows.length === 0) await client.query(`CREATE SCHEMA ${schema}`)
-  const others = await client.query('SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace($1) LIMIT 1', [schema])
-  if (others.rows.length > 0) throw unusable(name, `cannot be made: the schema ${schema} holds tables of another program`)
+  const others = await tablesOf(client, schema)
+  if (others.length > 0) throw unusable(name, `cannot be made: the schema ${schema} holds tables of another program`)
   await client.query(OWN_TABLES)
+}
+
+/** Asked of the catalogue itself: `to_regclass()` may answer from what this connection knew before it waited for the lock. */
+async function tablesOf(client: ClientBase, schema: string): Promise<string[]> {
+  const sql = 'SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1'
+  return (await client.query(sql, [schema])).rows.map(({ name }) => String(name))
 }

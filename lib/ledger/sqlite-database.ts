@@ -179,6 +179,8 @@ function transaction(connection: Connection, now: number): Transaction {
   const run: Transaction['run'] = async (sql, ...values) => connection.run(sql, values)
   return {
     now,
+    // It is over before anything else happens in this process.
+    age: () => 0,
     all: async (sql, ...values) => connection.all(sql, values),
     get: async (sql, ...values) => connection.all(sql, values)[0],
     run,

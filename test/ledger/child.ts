@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import { sqlite } from '../../lib/ledger/sqlite.ts'
+import { ledger as ledgerOf } from '../../lib/ledger/environment.ts'
 import { LEASE, publish, request } from './kit.ts'
 
 /** What another process does to a ledger, by the name of it; it talks in lines. */
@@ -11,7 +11,7 @@ const codeOf = (error: unknown): string =>
 
 /** Works off a run with others, and says which chunks it published. */
 async function work(runId = ''): Promise<void> {
-  const ledger = sqlite({ path })
+  const ledger = ledgerOf({ path })
   for (;;) {
     const claim = await ledger.claim(runId, LEASE)
     if (claim === undefined) break
@@ -27,7 +27,7 @@ async function work(runId = ''): Promise<void> {
 
 /** Takes a chunk and never finishes it. */
 async function take(runId = ''): Promise<void> {
-  const claim = await sqlite({ path }).claim(runId, LEASE)
+  const claim = await ledgerOf({ path }).claim(runId, LEASE)
   console.log(JSON.stringify(claim))
   await told()
 }
@@ -36,7 +36,7 @@ async function take(runId = ''): Promise<void> {
 async function open(): Promise<void> {
   console.log('ready')
   for (;;) {
-    const ledger = sqlite({ path: await told() })
+    const ledger = ledgerOf({ path: await told() })
     console.log(await ledger.beginRun(request(), []).then(({ resumed }) => (resumed ? 'resumed' : 'begun'), codeOf))
     await ledger.close()
   }
@@ -46,12 +46,12 @@ async function open(): Promise<void> {
 async function asNobody(): Promise<void> {
   process.setgid?.(65_534)
   process.setuid?.(65_534)
-  console.log(await sqlite({ path }).clients('p').then(String, codeOf))
+  console.log(await ledgerOf({ path }).clients('p').then(String, codeOf))
 }
 
 /** Claims the renewal of a grant and never ends it. */
 async function claimGrant(name = '', generation = ''): Promise<void> {
-  console.log((await sqlite({ path }).claimGrant(name, Number(generation), LEASE)).outcome)
+  console.log((await ledgerOf({ path }).claimGrant(name, Number(generation), LEASE)).outcome)
   await told()
 }
 

@@ -5,24 +5,17 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { Test } from 'tap'
-import { type Chunk, daysOf, splitWindow, type Window } from '../../lib/chunk.ts'
-import type { AttemptSummary, Claim, Ledger, Problem, Run, RunRequest } from '../../lib/ledger/ledger.ts'
+import type { Ledger } from '../../lib/ledger/ledger.ts'
 import { sqlite } from '../../lib/ledger/sqlite.ts'
-import type { DaySummary } from '../../lib/summary.ts'
+import type { Clock, LedgerHost } from '../../lib/testing/ledger-case.ts'
 
-/** Long enough that no lease runs out by itself. */
-export const LEASE = 60_000
+export * from '../../lib/testing/ledger-case.ts'
 
 /** A temporary folder that is gone after the test. */
 export function folder(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), 'headrace-test-'))
   t.teardown(() => rmSync(path, { recursive: true, force: true }))
   return path
-}
-
-/** A clock that only the test moves. */
-export interface Clock {
-  now: number
 }
 
 /** A ledger in a fresh file (or in the one given), on a clock of its own. */
@@ -37,109 +30,19 @@ export function fresh(
   return { ledger, path, clock }
 }
 
-/** What a run of the pipeline `p` is asked for. */
-export function request(more: Partial<RunRequest> = {}): RunRequest {
-  const window = { from: '2026-01-01', to: '2026-01-03' }
+/** An empty ledger in a file, for the kit that says what every ledger must do. */
+export async function host(t: Test, now = 1_700_000_000_000): Promise<LedgerHost> {
+  const { ledger, path, clock } = fresh(t, { clock: { now } })
   return {
-    command: 'backfill',
-    pipeline: 'p',
-    api: 'an-api',
-    window,
-    clients: ['a'],
-    force: false,
-    missing: false,
-    schemaHash: 's',
-    pipelineHash: 'm',
-    ...more,
+    ledger,
+    clock,
+    another: owner => fresh(t, { path, clock, owner }).ledger,
+    sql: async (text, ...values) =>
+      sql(path, text, ...values).map(row =>
+        Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value === null ? null : String(value)])),
+      ),
+    close: () => ledger.close(),
   }
-}
-
-/** The chunks of a request, `size` days each. */
-export function chunksOf({ pipeline, clients, window }: RunRequest, size = 1): Chunk[] {
-  return clients.flatMap(client => splitWindow(window, size).map(part => ({ pipeline, client, window: part })))
-}
-
-/** Begins a run of one day per chunk. */
-export function begin(ledger: Ledger, more: Partial<RunRequest> = {}, size = 1): Promise<Run> {
-  const wanted = request(more)
-  return ledger.beginRun(wanted, chunksOf(wanted, size))
-}
-
-/** The next claim of a run; fails the test when there is none. */
-export async function claimOf(ledger: Ledger, run: Run, leaseMs = LEASE): Promise<Claim> {
-  const claim = await ledger.claim(run.id, leaseMs)
-  if (claim === undefined || 'waitMs' in claim) throw new Error(`no claim, but ${JSON.stringify(claim)}`)
-  return claim
-}
-
-/** What is remembered of a day. */
-export function day(of: string, rows = 1, more: Partial<DaySummary> = {}): DaySummary {
-  return { day: of, rows, rejected: 0, fingerprint: `f${rows}`, totals: { cost: `${rows}.5` }, ...more }
-}
-
-/** The summary of an attempt that staged one row per day. */
-export function summaryOf({ chunk, runId, attempt, attemptId }: Claim, more: Partial<AttemptSummary> = {}): AttemptSummary {
-  const days = more.days ?? daysOf(chunk.window).map(of => day(of))
-  const staged = days.reduce((sum, { rows }) => sum + rows, 0)
-  return {
-    runId,
-    pipeline: chunk.pipeline,
-    client: chunk.client,
-    ...chunk.window,
-    attempt,
-    attemptId,
-    groupId: null,
-    headrace: 'test',
-    schemaHash: '',
-    pipelineHash: '',
-    startedAt: 0,
-    finishedAt: 1_700_000_000_000,
-    api: { requests: 1, retries: 0, waitedMs: 0, bytes: 1, pages: 1 },
-    rows: {
-      extracted: staged,
-      staged,
-      rejected: 0,
-      deduplicated: 0,
-      deleted: 0,
-      inserted: staged,
-      present: staged,
-      previous: null,
-    },
-    rejectedBy: {},
-    cost: null,
-    stagedBytes: 1,
-    days,
-    columns: {},
-    fields: [],
-    reads: [],
-    drifts: [],
-    ...more,
-  }
-}
-
-/** Takes a claim all the way to published. */
-export async function publish(ledger: Ledger, claim: Claim, more: Partial<AttemptSummary> = {}): Promise<void> {
-  const summary = summaryOf(claim, more)
-  await ledger.staged(claim.attemptId, summary)
-  await ledger.committing([claim.attemptId])
-  await ledger.published(claim.attemptId, summary, [])
-}
-
-/** Publishes every chunk of a run that can be claimed. */
-export async function publishAll(ledger: Ledger, run: Run): Promise<number> {
-  for (let count = 0; ; count++) {
-    const claim = await ledger.claim(run.id, LEASE)
-    if (claim === undefined || 'waitMs' in claim) return count
-    await publish(ledger, claim)
-  }
-}
-
-/** A reason to stop. */
-export const PROBLEM: Problem = { code: 'API_REFUSED', message: 'no', hint: 'ask' }
-
-/** Every day of a window as a window. */
-export function single(of: string): Window {
-  return { from: of, to: of }
 }
 
 /** Asks the file itself, beside the ledger. */

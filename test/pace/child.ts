@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { sqlite } from '../../lib/ledger/sqlite.ts'
+import { ledger as ledgerOf } from '../../lib/ledger/environment.ts'
 import { Pacer } from '../../lib/pace/pacer.ts'
 
 /** A process of its own that asks a server as fast as its pace allows, and tells when it was allowed to: `child.ts ledger url milliseconds`. */
 const [ledgerPath = '', url = '', length = ''] = process.argv.slice(2)
-const ledger = sqlite({ path: ledgerPath })
+const ledger = ledgerOf({ path: ledgerPath })
 const pacer = new Pacer({
   api: 'counted',
   limits: [{ per: 'app', requests: 60, seconds: 1 }],

@@ -45,9 +45,15 @@ export class PostgresServer {
     return join(this.#folder, 'data')
   }
 
-  /** The address of its only database, through another port when there is something in between. */
-  url(port = this.port): string {
-    return `postgres://headrace:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`
+  /** The address of a database, through another port when there is something in between. */
+  url(database = 'postgres', port = this.port): string {
+    return `postgres://headrace:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/${database}`
+  }
+
+  /** Makes an empty database; returns its address. */
+  async database(name: string): Promise<string> {
+    await this.query(this.url(), `CREATE DATABASE ${name}`)
+    return this.url(name)
   }
 
   /** Starts it again, and waits until it answers. */
@@ -62,7 +68,7 @@ export class PostgresServer {
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     this.#server = spawn(join(this.#programs, 'postgres'), ['-D', this.#data, ...options], { ...NOBODY, stdio: 'ignore' })
     for (let tries = 0; tries < 200; tries++) {
-      if ((await this.query('SELECT 1').catch(() => undefined)) !== undefined) return
+      if ((await this.query(this.url(), 'SELECT 1').catch(() => undefined)) !== undefined) return
       await delay(50)
     }
     throw new Error('PostgreSQL does not start')
@@ -78,9 +84,9 @@ export class PostgresServer {
     this.#server = undefined
   }
 
-  /** Asks it, beside any ledger. */
-  async query(sql: string, ...values: readonly unknown[]): Promise<Record<string, unknown>[]> {
-    const client = new Client({ connectionString: this.url() })
+  /** Asks a database, beside any ledger. */
+  async query(url: string, sql: string, ...values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: url })
     client.on('error', () => {})
     await client.connect()
     try {

@@ -19,6 +19,8 @@ export interface Queries {
 export interface Transaction extends Queries {
   /** When it began, in epoch milliseconds: not before anything that an earlier transaction has written. */
   readonly now: number
+  /** How many milliseconds have passed since then; also when it is over. */
+  age(): number
   /** Runs a statement; returns how many rows it changed. */
   run(sql: string, ...values: readonly SqlValue[]): Promise<number>
   /** Inserts rows that have the same columns; with `key`, each replaces the row that has the same values there. */

@@ -23,19 +23,28 @@ export function pace(db: LedgerDatabase): PaceLedger {
 
   return {
     async pace({ throttled, returned, wishes }) {
-      return db.writeUnlessBusy(async tx => {
+      let age = (): number => 0
+      const answers = await db.writeUnlessBusy(async tx => {
+        age = () => tx.age()
         for (const { bucket, pauseMs } of throttled) await write(tx, bucket, slowed(await read(tx, bucket), pauseMs, tx.now))
         for (const { bucket, end, ms } of returned) {
           await tx.run('UPDATE pace SET next_at = ? WHERE bucket = ? AND next_at = ?', end - ms, bucket, end)
         }
-        const answers: ReservationAnswer[] = []
+        const reserved: ReservationAnswer[] = []
         for (const wish of wishes) {
           const { state, answer } = reserveIn(await read(tx, wish.bucket), wish, tx.now)
           await write(tx, wish.bucket, state)
-          answers.push(answer)
+          reserved.push(answer)
         }
-        return answers
+        return reserved
       })
+      return answers === 'busy' ? answers : answers.map(answer => later(answer, age()))
     },
   }
+}
+
+/** What an answer says some milliseconds later: where the way to the database is long, processes would else be late by different times, and meet. */
+function later(answer: ReservationAnswer, ms: number): ReservationAnswer {
+  if ('waitMs' in answer) return { ...answer, waitMs: Math.max(0, answer.waitMs - ms) }
+  return { ...answer, fromMs: answer.fromMs - ms, toMs: answer.toMs - ms }
 }

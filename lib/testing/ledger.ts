@@ -1,0 +1,17 @@
+import { ATTEMPT_CASES } from './ledger-attempt-cases.ts'
+import type { LedgerCase } from './ledger-case.ts'
+import { GRANT_CASES } from './ledger-grant-cases.ts'
+import { RUN_CASES } from './ledger-run-cases.ts'
+import { SERVED_CASES } from './ledger-served-cases.ts'
+import { SHAPE_CASES } from './ledger-shape-cases.ts'
+
+export type { LedgerCase, LedgerHost } from './ledger-case.ts'
+
+/** Everything that the contract of a ledger promises, one case each. */
+export const LEDGER_CASES: readonly LedgerCase[] = [
+  ...RUN_CASES,
+  ...SERVED_CASES,
+  ...ATTEMPT_CASES,
+  ...SHAPE_CASES,
+  ...GRANT_CASES,
+]
