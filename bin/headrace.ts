@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Option } from 'commander'
 import { check } from './commands/check.ts'
-import { backfillCommand, chunkOptions, daemonCommand } from './commands/define.ts'
+import { backfillCommand, daemonCommand } from './commands/define.ts'
 import { describe } from './commands/describe.ts'
 import { consentGrant, forgetGrant, importGrant, listGrants } from './commands/grants.ts'
 import { common, list, wholeNumber } from './commands/options.ts'
@@ -23,8 +23,14 @@ common(program.command('check'))
   )
   .option('--dataset <name>', 'the dataset for the tables of --live; one that nobody uses')
   .action(check)
-chunkOptions(program.command('plan'))
-  .description('the chunks that are due, why, and what they will take; reads nothing')
+common(program.command('plan'))
+  .description('what is due now, or what a backfill would read; why, and what it will take; reads nothing')
+  .option('--pipeline <name>', 'only this pipeline')
+  .option('--clients <a,b>', 'only these clients', list)
+  .option('--at <instant>', 'what would be due then, as things are now')
+  .option('--from <day>', 'first day of a backfill, YYYY-MM-DD')
+  .option('--to <day>', 'last day of a backfill, YYYY-MM-DD')
+  .option('--missing', 'of a backfill only days that were never published')
   .action(plan)
 backfillCommand(program.command('backfill')).description('read a window of days and publish it; goes on where it was killed')
 daemonCommand(program.command('daemon')).description(

@@ -1,9 +1,11 @@
 import { describe } from './mapping.ts'
-import type { AnyExpr, Pipeline } from './pipeline.ts'
+import type { AnyExpr, Pipeline, Upstream } from './pipeline.ts'
+import type { Schedule } from './schedule.ts'
 import type { Column } from './table.ts'
 
 /** A pipeline as documentation, in Markdown: every column, where it comes from, and what is demanded of it. */
-export function describePipeline({ name, description, source, table, map, chunk, checks, totals }: Pipeline): string {
+export function describePipeline(pipeline: Pipeline): string {
+  const { name, description, source, table, map, chunk, checks, totals, schedule, after } = pipeline
   const rows = Object.entries<Column>(table.columns).map(([column, declared]) => [
     `\`${column}\``,
     declared.nullable ? `${declared.type}, nullable` : declared.type,
@@ -33,8 +35,21 @@ export function describePipeline({ name, description, source, table, map, chunk,
       `${checks.volume.atLeast === 0 ? '' : ` or fewer rows arrive than ${share(checks.volume.atLeast)} of the last time`}.`,
     `- A day that had rows and comes back empty: ${EMPTY[checks.empty]}.`,
     `- Fields that are read and come differently than before: ${DRIFT[checks.drift]}.`,
+    schedule.length === 0
+      ? '- Due: never by itself.'
+      : `- Due on the clock of each client: ${schedule.map(due).join('; ')}. With them, days that should be published and are not.`,
+    ...(after.length === 0 ? [] : [`- Read once their days are published by: ${after.map(waited).join('; ')}.`]),
     '',
   ].join('\n')
+}
+
+function due({ name, cron, lookbackDays }: Schedule): string {
+  return `${code(name)} at ${code(cron)}, ${lookbackDays === 1 ? 'the day before' : `the ${lookbackDays} days before`}`
+}
+
+function waited({ pipeline, gaps, policy }: Upstream): string {
+  const some = gaps === 0 ? '' : `, all but ${share(gaps)}`
+  return `${code(pipeline)}${some}${policy === 'skip' ? ', or failed when it did' : ''}`
 }
 
 const EMPTY = {

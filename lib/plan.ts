@@ -149,6 +149,30 @@ async function dueRun(
   }
 }
 
+/** Which pipelines each of some due chunks waits for: those that have not published enough of its days, or are due to read some of them again. */
+export async function upstreamsOf(
+  { after }: Pipeline,
+  chunks: readonly PlannedChunk[],
+  due: readonly DueRun[],
+  ledger: LedgerReader,
+): Promise<string[][]> {
+  const names: string[][] = chunks.map(() => [])
+  for (const { pipeline, gaps } of after) {
+    const extents = new Map((await ledger.extents(pipeline)).map(extent => [extent.client, extent]))
+    const planned = due.filter(({ request }) => request.pipeline === pipeline).flatMap(({ chunks }) => chunks)
+    const soon = Map.groupBy([...planned.map(({ chunk }) => chunk), ...(await ledger.waiting(pipeline))], ({ client }) => client)
+    const known = new Map<string, Known>()
+    for (const [index, { chunk }] of chunks.entries()) {
+      const { client, window } = chunk
+      const days = known.get(client) ?? (await knownDays(extents.get(client), pipeline, ledger))
+      known.set(client, days)
+      const again = (soon.get(client) ?? []).some(other => other.window.from <= window.to && window.from <= other.window.to)
+      if (again || publishedIn(window, days) < dayCount(window) * (1 - gaps)) names[index]?.push(pipeline)
+    }
+  }
+  return names
+}
+
 /** What is published of a client; its days are asked for one by one only when some between the first and the last are not. */
 async function knownDays(extent: Extent | undefined, pipeline: string, ledger: LedgerReader): Promise<Known> {
   if (extent === undefined) return knownOf([])

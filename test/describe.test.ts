@@ -42,6 +42,11 @@ t.test('a pipeline describes every column: its type, where it comes from, what i
     chunk: { days: 3 },
     checks: { rejects: { atMost: 0.005 }, volume: { atLeast: 0.25 }, empty: 'hold', drift: 'hold' },
     totals: ['n', 'cost'],
+    schedule: [
+      { name: 'daily', cron: '0 6 * * *', lookbackDays: 1 },
+      { name: 'weekly', cron: '0 3 * * SUN', lookbackDays: 30 },
+    ],
+    after: ['accounts', { pipeline: 'prices', gaps: 0.1, policy: 'skip' }],
   })
   t.equal(
     describePipeline(pipeline),
@@ -67,6 +72,8 @@ Reads \`visits-api\`, up to 3 days at a time, and publishes into \`web.visits\` 
 - Held for a person when more than 0.5 % of the records are rejected or fewer rows arrive than 25 % of the last time.
 - A day that had rows and comes back empty: read again, then held for a person.
 - Fields that are read and come differently than before: held for a person.
+- Due on the clock of each client: \`daily\` at \`0 6 * * *\`, the day before; \`weekly\` at \`0 3 * * SUN\`, the 30 days before. With them, days that should be published and are not.
+- Read once their days are published by: \`accounts\`; \`prices\`, all but 10 %, or failed when it did.
 `,
   )
 })

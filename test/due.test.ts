@@ -105,6 +105,27 @@ t.test('after an outage the plan widens to the last complete day, and leaves out
   ])
 })
 
+t.test('the example of docs/scheduling.md is as it says', async t => {
+  const ledger = ledgerOf(t)
+  await publish(ledger, 'visits', 'a', { from: '2026-09-02', to: '2026-11-04' })
+  await publish(ledger, 'visits', 'a', { from: '2026-11-07', to: '2026-11-12' })
+  const monthly = await due(ledger, [MONTHLY])
+  await answer(
+    ledger,
+    monthly.map(run => ({ ...run, chunks: [] })),
+  )
+  const plan = texts(await due(ledger, [DAILY, WEEKLY, MONTHLY], NOW + 1_800_000))
+  t.equal(plan.length, 12)
+  t.same(plan.reverse().slice(0, 6), [
+    'a 2026-11-24 live new: daily',
+    'a 2026-11-21..2026-11-23 live new: missing, weekly, daily',
+    'a 2026-11-18..2026-11-20 live new: missing, weekly',
+    'a 2026-11-16..2026-11-17 backfill new: missing, weekly',
+    'a 2026-11-13..2026-11-15 backfill new: missing, weekly',
+    'a 2026-11-10..2026-11-12 backfill again: weekly',
+  ])
+})
+
 t.test('a day whose publication is in doubt is read again', async t => {
   const ledger = ledgerOf(t)
   await publish(ledger, 'visits', 'a', { from: '2026-11-01', to: '2026-11-24' })

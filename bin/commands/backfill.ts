@@ -16,6 +16,8 @@ import { ALL, problemLines } from './status.ts'
 
 /** What `headrace backfill` takes. */
 export interface BackfillOptions extends PlanOptions {
+  readonly from: string
+  readonly to: string
   readonly concurrency?: number
   readonly dryRun?: boolean
   readonly metricsPort?: number

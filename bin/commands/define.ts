@@ -4,19 +4,14 @@ import { backfill } from './backfill.ts'
 import { daemon } from './daemon.ts'
 import { common, list, logLevel, wholeNumber } from './options.ts'
 
-/** Adds what says which chunks are meant. */
-export function chunkOptions(command: Command): Command {
+/** Turns a command into a backfill: `headrace backfill` and `headrace-backfill` are the same. */
+export function backfillCommand(command: Command): Command {
   return common(command)
     .option('--pipeline <name>', 'which pipeline; may be left out when there is one')
     .requiredOption('--from <day>', 'first day, YYYY-MM-DD')
     .requiredOption('--to <day>', 'last day, YYYY-MM-DD')
     .option('--clients <a,b>', 'only these clients', list)
     .option('--missing', 'only days that were never published')
-}
-
-/** Turns a command into a backfill: `headrace backfill` and `headrace-backfill` are the same. */
-export function backfillCommand(command: Command): Command {
-  return chunkOptions(command)
     .option('--concurrency <n>', 'chunks read at the same time', wholeNumber(1, OPTIONS.concurrency.max))
     .option('--dry-run', 'show what would be read, and read nothing')
     .option('--force', 'publish what the API says now: no comparison with what is there, no guard on volume or emptiness')

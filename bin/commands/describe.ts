@@ -24,6 +24,8 @@ export async function describe({
           map: pipeline.map,
           checks: pipeline.checks,
           totals: pipeline.totals,
+          schedule: pipeline.schedule,
+          after: pipeline.after,
         })),
       })
       return

@@ -1,20 +1,19 @@
-import { type Chunk, parseWindow, windowText } from '../../lib/chunk.ts'
+import { type Chunk, parseWindow, type Window, windowText } from '../../lib/chunk.ts'
 import { compilePipeline } from '../../lib/compile.ts'
 import { findPipeline, resolveClients } from '../../lib/config.ts'
-import { type Estimate, estimatePlan, type Figure } from '../../lib/estimate.ts'
+import { ConfigError } from '../../lib/errors.ts'
+import { estimatePlan } from '../../lib/estimate.ts'
 import type { Run } from '../../lib/ledger/ledger.ts'
 import type { LedgerReader } from '../../lib/ledger/reader.ts'
 import { type PlannedChunk, planBackfill, requestOf, withReasons } from '../../lib/plan.ts'
-import { bytes, columns, count, duration, minute, output, plural } from '../output.ts'
+import { columns, count, minute, output, plural } from '../output.ts'
 import { patientCall, withConfig } from './context.ts'
-import type { CommonOptions } from './options.ts'
+import { type DueOptions, figuresOf, due as planOfNow } from './due.ts'
 
-/** What `plan` and `backfill` have in common. */
-export interface PlanOptions extends CommonOptions {
-  readonly pipeline?: string
-  readonly from: string
-  readonly to: string
-  readonly clients?: readonly string[]
+/** What `plan` takes. */
+export interface PlanOptions extends DueOptions {
+  readonly from?: string
+  readonly to?: string
   readonly missing?: boolean
   readonly force?: boolean
 }
@@ -28,9 +27,18 @@ const WHY: Readonly<Record<PlannedChunk['why'], string>> = {
   again: 'published before, read again',
 }
 
-/** `headrace plan`: the chunks that are due, why, and what they will take. Nothing is read from the API, and nothing changed. */
+/** `headrace plan`: what is due now, or what a backfill would read; why, and what it will take. Nothing is read from the API, and nothing changed. */
 export async function plan(options: PlanOptions): Promise<void> {
-  const window = parseWindow(options.from, options.to)
+  const { from, to, missing, at } = options
+  if (from !== undefined && to !== undefined && at === undefined) return planBackfillOf(options, parseWindow(from, to))
+  if (from === undefined && to === undefined && missing === undefined) return planOfNow(options)
+  throw new ConfigError('USAGE', {
+    message: at === undefined ? 'a backfill has --from and --to' : '--at is for what is due, --from and --to are for a backfill',
+    hint: 'Without any of these, plan shows what is due now. Nothing was read or written.',
+  })
+}
+
+async function planBackfillOf(options: PlanOptions, window: Window): Promise<void> {
   await withConfig(options.config, async config => {
     const pipeline = findPipeline(config, options.pipeline)
     const clients = (await resolveClients(config, options.clients, patientCall.signal)).map(({ id }) => id)
@@ -67,21 +75,6 @@ export async function plan(options: PlanOptions): Promise<void> {
     for (const line of columns([['client', 'days', 'why'], ...listed])) output.line(line)
     if (due.length > LISTED) output.line(`and ${count(due.length - LISTED)} more (--json lists them all)`)
   })
-}
-
-function figuresOf({ rows, requests, seconds, bytesBilled }: Estimate): string[][] {
-  const row = (name: string, { about, restsOn }: Figure, text: (about: number) => string): string[] => [
-    name,
-    about === null ? 'unknown' : text(about),
-    restsOn,
-  ]
-  return [
-    ['expected', 'about', 'by'],
-    row('rows', rows, count),
-    row('requests', requests, count),
-    row('time', seconds, duration),
-    row('bytes billed', bytesBilled, bytes),
-  ]
 }
 
 async function* leftOf({ id }: Run, ledger: LedgerReader): AsyncGenerator<Chunk> {

@@ -23,7 +23,7 @@ t.test('wrong usage ends with 2, names the option and the value, and reads nothi
     [['backfill', ...MAY, '--metrics-port', '65536'], 'It must be a whole number from 0 to 65,535.'],
     [['backfill', ...MAY, '--log-level', 'loud'], 'Allowed choices are silent, error, warn, info, debug.'],
     [['backfill', ...MAY, 'extra'], /too many arguments for 'backfill'/],
-    [['plan', '--from', '2025-05-01'], "required option '--to <day>' not specified"],
+    [['backfill', '--from', '2025-05-01'], "required option '--to <day>' not specified"],
     [['rejects', '--from', '05/01/2025'], '--from 05/01/2025 is not a day'],
     [['rejects', '--limit', '0'], 'It must be a whole number from 1 to 1,000,000.'],
     [['status', '--pipeline', 'orders'], 'there is no pipeline orders, only ads'],
