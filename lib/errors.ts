@@ -73,6 +73,10 @@ export const ERRORS = {
   },
   SERVER_BUSY: { kind: 'transient', means: 'So many requests wait for the server that it takes no other one.' },
   DISK_FULL: { kind: 'transient', means: 'No space left for staging, the warehouse or the ledger.' },
+  UPSTREAM_UNPUBLISHED: {
+    kind: 'transient',
+    means: 'A pipeline that comes before will not publish the days of the chunk by itself, and the chunk is not to wait for it.',
+  },
   LEDGER_FAILED: { kind: 'transient', means: 'The ledger could not be written; the chunk stops where it was.' },
   LEASE_LOST: { kind: 'transient', means: 'Another process took the chunk over while this one was stalled.' },
   FENCED: { kind: 'transient', means: 'A newer attempt has already published these days; this one may not overwrite them.' },
@@ -250,6 +254,7 @@ export const WARNINGS = {
   PARTITION_FILTER_MISSING: 'A query may read every day of the table, which the warehouse charges in full.',
   WINDOW_HALVED: 'A window was more than the API gives at once; it is read again in two halves.',
   CLIENTS_OUTDATED: 'The list of clients could not be had; a daemon goes on with the one it had before.',
+  PIPELINE_UNKNOWN: 'Chunks wait that belong to a pipeline this daemon does not know.',
   WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
 } as const
 

@@ -38,7 +38,12 @@ export function createMetrics(registry: Registry) {
     schedulerTick,
     nextRun: gauge('headrace_next_run_timestamp_seconds', 'When a pipeline is due next.', 'pipeline'),
     daemonFailures: counter('headrace_daemon_failures_total', 'Times that a daemon could not do its work.', 'part'),
-    chunks: gauge('headrace_chunks', 'Chunks of the current run by state.', 'pipeline', 'state'),
+    chunks: gauge(
+      'headrace_chunks',
+      'Chunks of the runs under way, and those that need somebody, by state.',
+      'pipeline',
+      'state',
+    ),
     chunkAttempts: counter('headrace_chunk_attempts_total', 'Attempts at chunks by outcome.', 'pipeline', 'outcome'),
     chunkSeconds: histogram('headrace_chunk_duration_seconds', 'Wall time of an attempt at a chunk.', CHUNK_SECONDS, 'pipeline'),
     chunksEmpty: counter('headrace_chunks_empty_total', 'Chunks published with no rows.', 'pipeline'),

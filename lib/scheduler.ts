@@ -1,7 +1,10 @@
+import { chunkText } from './chunk.ts'
 import { type Client, type Config, resolveClients } from './config.ts'
 import type { Worker } from './engine/worker.ts'
 import { asHeadraceError } from './errors.ts'
+import { CHUNK_STATES, type ChunkState, PROBLEM_STATES } from './ledger/states.ts'
 import type { Log } from './log.ts'
+import type { Pipeline } from './pipeline.ts'
 import { type DueRun, planDue } from './plan.ts'
 import { nextOccasion } from './schedule.ts'
 
@@ -13,6 +16,9 @@ const CLIENTS_MS = 60_000
 
 /** How long that question may take. */
 const CLIENTS_PATIENCE_MS = 30_000
+
+/** Chunks that need somebody, of one pipeline: beyond it they are only many. */
+const MOST_PROBLEMS = 1_000
 
 /** How often it is looked for what processes that died have left in staging. */
 const SWEEP_MS = 3_600_000
@@ -26,6 +32,8 @@ export class Scheduler {
   #clientsAt: number | undefined
   #sweptAt = 0
   #tickAt = 0
+  /** Pipelines that were told of because nobody here knows them. */
+  readonly #unknown = new Set<string>()
 
   /** `clients` are those there are now. */
   constructor(config: Config, clients: readonly Client[], log: Log, stop: AbortSignal) {
@@ -50,14 +58,17 @@ export class Scheduler {
     const { pipelines, ledger } = this.#config
     const now = worker.now()
     await this.#renewClients(worker, now)
-    const compiled = pipelines.map(pipeline => worker.compiled(pipeline))
+    // Upstreams first: what is not yet begun there must not look as if nothing more came.
+    const compiled = inOrder(pipelines).map(pipeline => worker.compiled(pipeline))
     for (const due of await planDue(compiled, this.#clients, ledger, now)) await this.#begin(due)
+    await this.#skip()
     const finished = await ledger.finishServed()
     if (finished > 0) this.#log.info({ event: 'run.finished', runs: finished }, 'runs finished')
     if (now - this.#sweptAt >= SWEEP_MS) {
       await worker.sweep()
       this.#sweptAt = now
     }
+    await this.#tellChunks(worker)
     const next = this.#tellNext(worker, now)
     worker.metrics.schedulerTick.set(now / 1_000)
     this.#tickAt = now
@@ -73,8 +84,6 @@ export class Scheduler {
       this.#log.debug({ event: 'run.begun_elsewhere', pipeline }, 'another process has begun what is due')
       return
     }
-    // Everything that is wanted waits to be read already: there is nothing to come to an end.
-    if (chunks.length === 0) await ledger.finishRun(run.id)
     const reasons = Object.fromEntries(
       Map.groupBy(
         chunks.flatMap(chunk => chunk.reasons),
@@ -87,6 +96,39 @@ export class Scheduler {
       { event: 'run.started', run: run.id, pipeline, ...window, clients: request.clients.length, chunks: chunks.length, reasons },
       'due run started',
     )
+  }
+
+  /** Ends chunks that are not to wait for what a pipeline before theirs will not publish. */
+  async #skip(): Promise<void> {
+    for (const { name, after } of this.#config.pipelines) {
+      const edges = after.filter(({ policy }) => policy === 'skip')
+      if (edges.length === 0) continue
+      for (const { chunk, runId, upstream, missing, by } of await this.#config.ledger.failBlocked(name, edges)) {
+        const { pipeline, client, window } = chunk
+        this.#log.error(
+          { event: 'chunk.failed', pipeline, client, ...window, run: runId, upstream, missing, upstreamCode: by?.problem?.code },
+          `${chunkText(chunk)}: not read, because ${upstream} has not published ${missing.length} of its days`,
+        )
+      }
+    }
+  }
+
+  /** Tells how many chunks are in each state: of the runs that are not finished, and of all that need somebody. */
+  async #tellChunks({ metrics, warn }: Worker): Promise<void> {
+    const { pipelines, ledger } = this.#config
+    const served = await ledger.servedProgress()
+    for (const { name } of pipelines) {
+      const problems = Map.groupBy(await ledger.problems(name, undefined, MOST_PROBLEMS), ({ state }) => state)
+      for (const state of CHUNK_STATES) {
+        const count = isProblem(state) ? (problems.get(state)?.length ?? 0) : (served.get(name)?.[state] ?? 0)
+        metrics.chunks.set({ pipeline: name, state }, count)
+      }
+    }
+    for (const [name, { pending, parked }] of served) {
+      if (pending + parked === 0 || this.#unknown.has(name) || pipelines.some(pipeline => pipeline.name === name)) continue
+      this.#unknown.add(name)
+      warn('PIPELINE_UNKNOWN', `${pending + parked} chunks of ${name} wait, a pipeline that this configuration does not have`)
+    }
   }
 
   /** Asks again who is read. When that cannot be had, those known before are: an account too many or too few for a while is less than nothing at all. */
@@ -117,4 +159,19 @@ export class Scheduler {
     }
     return earliest
   }
+}
+
+/** Pipelines, each after those that it comes after. */
+function inOrder(pipelines: readonly Pipeline[]): Pipeline[] {
+  const ordered = new Set<Pipeline>()
+  const add = (pipeline: Pipeline): void => {
+    for (const { pipeline: name } of pipeline.after) for (const upstream of pipelines) if (upstream.name === name) add(upstream)
+    ordered.add(pipeline)
+  }
+  for (const pipeline of pipelines) add(pipeline)
+  return [...ordered]
+}
+
+function isProblem(state: ChunkState): boolean {
+  return PROBLEM_STATES.some(problem => problem === state)
 }

@@ -3,8 +3,9 @@ import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { addDays, daysOf } from '../lib/chunk.ts'
 import { TransientError } from '../lib/errors.ts'
+import type { Connector } from '../lib/index.ts'
 import { dayAt } from '../lib/schedule.ts'
-import { AdsApi, ad, adsPipeline } from './support/ads.ts'
+import { type AdRecord, AdsApi, ad, adsPipeline } from './support/ads.ts'
 import { Calendar } from './support/calendar.ts'
 import { published, startDaemon } from './support/daemon.ts'
 import { rows } from './support/run.ts'
@@ -22,6 +23,18 @@ function filledApi(now = Date.now()): AdsApi {
     for (const day of daysOf({ from: addDays(today, -40), to: today })) api.set(client, day, [ad(client, day, 'x')])
   }
   return api
+}
+
+/** The connector of an API that takes its time. */
+function slow(): Connector<AdRecord> {
+  const source = filledApi().connector(10)
+  return {
+    ...source,
+    async *pages(request) {
+      await setTimeout(20)
+      yield* source.pages(request)
+    },
+  }
 }
 
 t.test('what is due is read at start: every client, in the order of the pipelines, once', async t => {
@@ -46,16 +59,8 @@ t.test('what is due is read at start: every client, in the order of the pipeline
 })
 
 t.test('two daemons on one ledger share what is due, and begin it once', async t => {
-  const source = filledApi().connector(10)
-  const slow = {
-    ...source,
-    async *pages(request: Parameters<typeof source.pages>[0]) {
-      await setTimeout(10)
-      yield* source.pages(request)
-    },
-  }
   const folder = t.testdir()
-  const pipelines = [adsPipeline(slow, { schedule: [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 20 }] })]
+  const pipelines = [adsPipeline(slow(), { schedule: [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 20 }] })]
   const two = ['one', 'two'].map(name =>
     startDaemon(t, { folder, clients: CLIENTS, pipelines, owner: `elsewhere ${name} 1`, settings: { concurrency: 2 } }),
   )
@@ -120,17 +125,18 @@ t.test('a list of clients that cannot be had any more is told of, and the last o
 })
 
 t.test('a ledger that is away for a while does not end it: it says so, and goes on', async t => {
-  const source = filledApi().connector(10)
   let away = false
   const down = (): never => {
     throw new TransientError('LEDGER_FAILED', { message: 'connection refused' })
   }
-  const pipelines = [adsPipeline(source, { schedule: [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 10 }] })]
+  const pipelines = [adsPipeline(slow(), { schedule: [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 30 }] })]
   const folder = t.testdir()
   const daemon = startDaemon(t, {
     folder,
     clients: CLIENTS,
     pipelines,
+    // So that there is enough left to read when it is back; what was under way waits for its lease.
+    settings: { concurrency: 1 },
     // Pauses are short here; the number of tries is that of the daemon.
     sleep: async (ms, signal) => {
       signal.throwIfAborted()
@@ -187,4 +193,79 @@ t.test('an API that is down for hours is asked again until it answers', async t 
   )
   daemon.stop()
   t.equal(await daemon.ended, 0)
+})
+
+t.test('a pipeline that does not wait for one that has failed is told of, and the metrics show how chunks stand', async t => {
+  const api = filledApi()
+  const today = dayAt(Date.now(), 'UTC')
+  for (const day of daysOf({ from: addDays(today, -10), to: today })) api.set('a', day, [ad('somebody-else', day, 'x')])
+  const source = api.connector(10)
+  const daemon = startDaemon(t, {
+    folder: t.testdir(),
+    clients: CLIENTS,
+    pipelines: [
+      adsPipeline(source, { name: 'spend', after: [{ pipeline: 'campaigns', policy: 'skip' }], schedule: DAILY }),
+      adsPipeline(source, { schedule: DAILY }),
+    ],
+    sleep: async (ms, signal) => {
+      signal.throwIfAborted()
+      await setTimeout(Math.min(ms, 100))
+    },
+  })
+  await daemon.logged(published(), 12)
+  const skipped = await daemon.logged(({ event, pipeline }) => event === 'chunk.failed' && pipeline === 'spend', 3)
+  t.match(skipped[0], {
+    client: 'a',
+    upstream: 'campaigns',
+    upstreamCode: 'REJECTS_TOO_MANY',
+    message: /not read, because campaigns has not published 1 of its days$/,
+  })
+  await daemon.logged(({ event }) => event === 'run.finished')
+  const chunks = async () => {
+    const values = (await daemon.registry.getSingleMetric('headrace_chunks')?.get())?.values ?? []
+    return Object.fromEntries(values.map(({ labels, value }) => [`${labels.pipeline} ${labels.state}`, value]))
+  }
+  for (let found = await chunks(); found['campaigns published'] !== 0 || found['spend failed'] !== 3; found = await chunks())
+    await setTimeout(50)
+  t.match(await chunks(), {
+    'campaigns held': 3,
+    'campaigns pending': 0,
+    'spend failed': 3,
+    'spend pending': 0,
+    'spend parked': 0,
+  })
+  daemon.stop()
+  t.equal(await daemon.ended, 0)
+})
+
+t.test('chunks of a pipeline that nobody here knows are left alone, and told of once', async t => {
+  const folder = t.testdir()
+  const source = filledApi().connector(10)
+  const known = adsPipeline(source, { schedule: DAILY })
+  const unknown = { ...known, name: 'gone', client: 'a', window: { from: '2026-01-01', to: '2026-01-01' } }
+  const daemon = startDaemon(t, { folder, clients: CLIENTS, pipelines: [known] })
+  await daemon.ledger.beginRun(
+    {
+      command: 'backfill',
+      pipeline: 'gone',
+      api: 'ads',
+      window: unknown.window,
+      clients: ['a'],
+      force: false,
+      missing: false,
+      schemaHash: '',
+      pipelineHash: '',
+    },
+    [{ pipeline: 'gone', client: 'a', window: unknown.window }],
+    { served: true },
+  )
+  await daemon.logged(published(), 9)
+  daemon.stop()
+  t.equal(await daemon.ended, 0)
+  const again = startDaemon(t, { folder, clients: CLIENTS, pipelines: [known] })
+  const [warning] = await again.logged(({ name }) => name === 'PIPELINE_UNKNOWN')
+  t.match(warning, { message: '1 chunks of gone wait, a pipeline that this configuration does not have' })
+  again.stop()
+  await again.ended
+  t.match((await again.ledger.servedProgress()).get('gone'), { pending: 1 })
 })

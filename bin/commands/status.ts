@@ -2,6 +2,7 @@ import { windowText } from '../../lib/chunk.ts'
 import { type Coverage, coverage } from '../../lib/coverage.ts'
 import { driftText } from '../../lib/drift.ts'
 import type { ChunkRecord, DriftRecord } from '../../lib/ledger/ledger.ts'
+import type { BlockedChunk } from '../../lib/ledger/served.ts'
 import { columns, output, plural } from '../output.ts'
 import { chosenPipelines, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
@@ -18,13 +19,14 @@ export async function status(
 ): Promise<void> {
   await withConfig(options.config, async config => {
     const found = []
-    for (const { name } of chosenPipelines(config, options.pipeline)) {
+    for (const { name, after } of chosenPipelines(config, options.pipeline)) {
       found.push({
         pipeline: name,
         lastFinished: (await config.ledger.lastFinished(name)) ?? null,
         clients: await Array.fromAsync(coverage(config.ledger, name, options.clients)),
         drifts: await config.ledger.drifts(name, ALL),
         problems: await config.ledger.problems(name, undefined, ALL),
+        blocked: await config.ledger.blocked(name, after, ALL),
         restatements: options.json ? await config.ledger.restatements(name, LISTED) : [],
       })
     }
@@ -32,7 +34,7 @@ export async function status(
       output.json({ command: 'status', pipelines: found })
       return
     }
-    for (const [index, { pipeline, lastFinished, clients, drifts, problems }] of found.entries()) {
+    for (const [index, { pipeline, lastFinished, clients, drifts, problems, blocked }] of found.entries()) {
       if (index > 0) output.line()
       const finished = lastFinished === null ? 'no run has finished yet' : `last run finished ${instant(lastFinished)}`
       output.line(`${pipeline}: ${finished}`)
@@ -44,6 +46,9 @@ export async function status(
       if (drifts.length > LISTED) output.line(`and ${plural(drifts.length - LISTED, 'change')} more (--json lists them all)`)
       for (const problem of problems.slice(0, LISTED)) for (const line of problemLines(problem)) output.line(line)
       if (problems.length > LISTED) output.line(`and ${plural(problems.length - LISTED, 'chunk')} more (--json lists them all)`)
+      for (const one of blocked.slice(0, LISTED)) for (const line of blockedLines(one)) output.line(line)
+      if (blocked.length > LISTED)
+        output.line(`and ${plural(blocked.length - LISTED, 'chunk')} more that wait (--json lists them all)`)
     }
   })
 }
@@ -62,6 +67,18 @@ function driftLines(drift: DriftRecord): string[] {
     '',
     `${drift.change}: ${driftText(drift)}`,
     `  first ${instant(first.at)}: ${first.client}, ${windowText(first.window)}; last ${instant(lastAt)}; ${plural(clients, 'client')}`,
+  ]
+}
+
+/** A chunk that waits for another pipeline, and why. */
+function blockedLines({ chunk, upstream, missing, by }: BlockedChunk): string[] {
+  const days = missing.length === 0 ? 'its days are read again' : `${plural(missing.length, 'day')} not published`
+  const cause = by === null ? 'nobody has asked for them' : `${by.state}: ${windowText(by.chunk.window)}`
+  return [
+    '',
+    `waits for ${upstream}: ${chunk.client}, ${windowText(chunk.window)}`,
+    `  ${days} there; ${cause}`,
+    ...(by === null || by.problem === null ? [] : [`  ${by.problem.code}: ${by.problem.message}`]),
   ]
 }
 

@@ -9,7 +9,7 @@ import type { LedgerLists } from './lists.ts'
 import type { LedgerOverview } from './overview.ts'
 import type { PaceLedger, Priority } from './pace.ts'
 import type { LedgerReader } from './reader.ts'
-import type { Served, Serving } from './served.ts'
+import type { BlockedChunk, Edge, Served, Serving } from './served.ts'
 import type { ChunkState } from './states.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
@@ -220,6 +220,11 @@ export interface RunLedger {
    * milliseconds it is worth asking again, or that nothing is left.
    */
   claim(from: string | Served, leaseMs: number): Promise<Claim | { readonly waitMs: number } | undefined>
+  /**
+   * Ends as failed, with `UPSTREAM_UNPUBLISHED`, the served chunks of a pipeline for which one of those before it will publish nothing more by itself: a chunk of
+   * these days is held there, or has failed, and none waits or is under way. Returns them.
+   */
+  failBlocked(pipeline: string, after: readonly Edge[]): Promise<BlockedChunk[]>
   /** Finishes the served runs in which nothing more happens, and returns how many. What is held or failed in them stays known. */
   finishServed(): Promise<number>
   /**

@@ -1,4 +1,6 @@
 import type { Day } from '../chunk.ts'
+import type { RunProgress } from './ledger.ts'
+import type { BlockedChunk, Edge } from './served.ts'
 
 /** How the published days of one client lie, and what is known of those up to the day that was asked about. */
 export interface ExtentUpTo {
@@ -31,6 +33,10 @@ export interface LedgerOverview {
   publishedDays(pipeline: string, client?: string): Promise<Map<string, Day[]>>
   /** By client, what was asked for and is neither published nor found unchanged by the chunk that was to do it. */
   undone(pipeline: string): Promise<Map<string, Undone>>
+  /** Chunks of the served runs that are not finished, by pipeline and state; of every pipeline, whether anybody knows it or not. */
+  servedProgress(): Promise<Map<string, RunProgress>>
+  /** Served chunks of a pipeline that wait for those before it, once for each of them, newest days first; at most `limit`. */
+  blocked(pipeline: string, after: readonly Edge[], limit: number): Promise<BlockedChunk[]>
   /** The run that has last published days of a client up to a day; null when there is none. */
   publishedBy(pipeline: string, client: string, through: Day): Promise<string | null>
 }

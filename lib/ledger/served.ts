@@ -1,3 +1,6 @@
+import type { Chunk, Day } from '../chunk.ts'
+import type { ChunkRecord } from './ledger.ts'
+
 /** A time at which a schedule said that one client is due. */
 export interface Occasion {
   /** Name of the schedule. */
@@ -20,6 +23,18 @@ export interface Edge {
   readonly pipeline: string
   /** The share of the days of a chunk that need not be published by it, from 0 to below 1. */
   readonly gaps: number
+}
+
+/** A chunk that waits for another pipeline, and why. */
+export interface BlockedChunk {
+  readonly chunk: Chunk
+  readonly runId: string
+  /** The pipeline it waits for. */
+  readonly upstream: string
+  /** Days of it that the other has not certainly published. */
+  readonly missing: readonly Day[]
+  /** The newest chunk of the other that is to publish some of these days, or has not come to it; null when nobody has asked for them. */
+  readonly by: ChunkRecord | null
 }
 
 /** What a process that serves every run works on, and how much of it at a time; over all processes together, because the ledger counts. */

@@ -1,6 +1,10 @@
 import type { Day } from '../../chunk.ts'
+import type { RunProgress } from '../ledger.ts'
 import type { ExtentUpTo, LedgerOverview, Undone } from '../overview.ts'
+import type { BlockedChunk, Edge } from '../served.ts'
 import type { LedgerContext, Queries, SqlRow } from './database.ts'
+import { progressOf } from './reader.ts'
+import { blockedChunk, waitingFor } from './served.ts'
 
 /** All clients, or the one that is given; with the values for it. */
 function only(client: string | undefined): readonly [sql: string, ...values: string[]] {
@@ -76,12 +80,34 @@ async function publishedBy(db: Queries, pipeline: string, client: string, throug
   return row === undefined ? null : String(row.run_id)
 }
 
+/** Chunks of the served runs that are not finished. */
+async function servedProgress(db: Queries): Promise<Map<string, RunProgress>> {
+  const rows = await db.all(
+    'SELECT c.pipeline, c.state, count(*) AS chunks FROM chunk c JOIN run r ON r.run_id = c.run_id WHERE c.served = 1 AND r.finished_at IS NULL GROUP BY c.pipeline, c.state',
+  )
+  const byPipeline = Map.groupBy(rows, ({ pipeline }) => String(pipeline))
+  return new Map([...byPipeline].map(([pipeline, states]) => [pipeline, progressOf(states)]))
+}
+
+/** Chunks that wait for those before them. */
+async function blocked(db: Queries, pipeline: string, after: readonly Edge[], limit: number): Promise<BlockedChunk[]> {
+  const found: BlockedChunk[] = []
+  for (const edge of after) {
+    for (const row of await waitingFor(db, pipeline, edge, { stuck: false, limit: limit - found.length })) {
+      found.push(await blockedChunk(db, row, edge.pipeline))
+    }
+  }
+  return found
+}
+
 /** What is read of many clients at once. */
 export function overview({ db }: LedgerContext): LedgerOverview {
   return {
     extentsUpTo: (pipeline, through, client) => extentsUpTo(db, pipeline, through, client),
     publishedDays: (pipeline, client) => publishedDays(db, pipeline, client),
     undone: pipeline => undone(db, pipeline),
+    servedProgress: () => servedProgress(db),
+    blocked: (pipeline, after, limit) => blocked(db, pipeline, after, limit),
     publishedBy: (pipeline, client, through) => publishedBy(db, pipeline, client, through),
   }
 }

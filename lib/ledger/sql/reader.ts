@@ -52,10 +52,13 @@ async function chunksLeft(db: Queries, runId: string): Promise<ChunkRecord[]> {
 
 /** How many chunks of a run are in each state. */
 export async function progress(db: Queries, runId: string): Promise<RunProgress> {
+  return progressOf(await db.all('SELECT state, count(*) AS chunks FROM chunk WHERE run_id = ? GROUP BY state', runId))
+}
+
+/** Numbers of chunks by state. */
+export function progressOf(rows: readonly SqlRow[]): RunProgress {
   const counts = Object.fromEntries(CHUNK_STATES.map(state => [state, 0])) as Record<ChunkState, number>
-  for (const row of await db.all('SELECT state, count(*) AS chunks FROM chunk WHERE run_id = ? GROUP BY state', runId)) {
-    counts[row.state as ChunkState] = Number(row.chunks)
-  }
+  for (const { state, chunks } of rows) counts[state as ChunkState] = Number(chunks)
   return counts
 }
 

@@ -1,19 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { dayCount, type Window } from '../../chunk.ts'
+import { chunkText, dayCount, type Window } from '../../chunk.ts'
+import { TransientError } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Claim, RequestedChunk, Run, RunLedger, RunRequest } from '../ledger.ts'
 import { mayBeAlive } from '../owner.ts'
 import type { Priority } from '../pace.ts'
-import type { Occasion, Served, Serving } from '../served.ts'
+import type { BlockedChunk, Edge, Occasion, Served, Serving } from '../served.ts'
 import { ACTIVE_STATES, type ChunkState, PROBLEM_STATES, SETTLED_STATES, sqlList, statesBefore } from '../states.ts'
 import type { LedgerContext, SqlRow, Transaction } from './database.ts'
 import { answeredOccasions, chunkRecord, openRun, requestText } from './reader.ts'
-import { FREE, nextServed } from './served.ts'
+import { blockedChunk, FREE, nextServed, waitingFor } from './served.ts'
 
 const ACTIVE = sqlList(ACTIVE_STATES)
 
 /** States of a chunk that a finished run may have. */
 const OVER = sqlList(SETTLED_STATES.filter(state => state !== 'parked'))
+
+/** Chunks that are ended at once because of one upstream: one transaction is to stay short. */
+const MOST_FAILED = 1_000
 
 /** Runs, and who works on which of their chunks. */
 export function runs({ db, owner }: LedgerContext): RunLedger {
@@ -159,6 +163,26 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
       await db.write(tx => tx.run('UPDATE run SET finished_at = ? WHERE run_id = ?', tx.now, runId))
     },
 
+    async failBlocked(pipeline: string, after: readonly Edge[]): Promise<BlockedChunk[]> {
+      return db.write(async tx => {
+        const failed: BlockedChunk[] = []
+        for (const edge of after) {
+          for (const row of await waitingFor(tx, pipeline, edge, { stuck: true, limit: MOST_FAILED })) {
+            const blocked = await blockedChunk(tx, row, edge.pipeline)
+            const { code, message, hint } = unpublished(blocked)
+            // An attempt like any other, so that it is known when it came to nothing.
+            const { attemptId } = await take(tx, row, 0)
+            const state: ChunkState = 'failed'
+            const problem = { problem_code: code, problem_message: message, problem_hint: hint ?? null }
+            await tx.update('chunk', { state, ...problem, updated_at: tx.now }, { attempt_id: attemptId })
+            await tx.update('attempt', { outcome: code, finished_at: tx.now }, { attempt_id: attemptId })
+            failed.push(blocked)
+          }
+        }
+        return failed
+      })
+    },
+
     async finishServed(): Promise<number> {
       return db.write(tx =>
         tx.run(
@@ -220,4 +244,13 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
 export function pendingChunk<T extends object>(of: T, { from, to }: Window, now: number) {
   const state: ChunkState = 'pending'
   return { ...of, window_from: from, window_to: to, days: dayCount({ from, to }), state, updated_at: now }
+}
+
+/** Why a chunk is not read. */
+function unpublished({ chunk, upstream, missing, by }: BlockedChunk): TransientError {
+  const days = missing.length > 3 ? `${missing.slice(0, 3).join(', ')} and ${missing.length - 3} more` : missing.join(', ')
+  return new TransientError('UPSTREAM_UNPUBLISHED', {
+    message: `${chunkText(chunk)}: ${upstream} has not published ${days}: ${by?.state ?? 'nothing'} there, ${by?.problem?.code ?? 'without a reason'}`,
+    hint: `Nothing of this chunk was read. Put right what is wrong with ${upstream}; when it has published these days, the chunk is read when it is next due, or by headrace backfill.`,
+  })
 }

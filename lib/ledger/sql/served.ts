@@ -1,6 +1,8 @@
-import type { Edge, Served } from '../served.ts'
+import { daysOf } from '../../chunk.ts'
+import type { BlockedChunk, Edge, Served } from '../served.ts'
 import { ACTIVE_STATES, sqlList, statesBefore } from '../states.ts'
-import type { SqlRow, Transaction } from './database.ts'
+import type { Queries, SqlRow, Transaction } from './database.ts'
+import { chunkRecord } from './reader.ts'
 
 const ACTIVE = sqlList(ACTIVE_STATES)
 
@@ -46,13 +48,67 @@ async function readingOf(tx: Transaction, pipeline: string): Promise<number> {
   return Number(row?.chunks)
 }
 
+/** That a pipeline has published the days of a chunk, but for some of them; takes its name and their share. */
+const PUBLISHED =
+  '(SELECT count(*) FROM day d WHERE d.pipeline = ? AND d.client = c.client AND d.day BETWEEN c.window_from AND c.window_to ' +
+  'AND d.doubted_by IS NULL) >= c.days * (1.0 - ?)'
+
+/** That a pipeline has a chunk of days of this one, of which more must be said; takes its name. */
+const OVERLAPPING =
+  'EXISTS (SELECT 1 FROM chunk u WHERE u.pipeline = ? AND u.client = c.client AND u.window_from <= c.window_to AND u.window_to >= c.window_from'
+
+/** That a pipeline is about to publish days of a chunk; takes its name. */
+const ABOUT_TO = `${OVERLAPPING} AND u.served = 1 AND u.state IN (${UNDER_WAY}))`
+
 /** That every pipeline a chunk waits for has published its days, and is not about to read them again. */
 function gateOf(after: readonly Edge[]): { readonly sql: string; readonly values: (string | number)[] } {
-  const sql =
-    ' AND (SELECT count(*) FROM day d WHERE d.pipeline = ? AND d.client = c.client AND d.day BETWEEN c.window_from AND c.window_to ' +
-    'AND d.doubted_by IS NULL) >= c.days * (1.0 - ?) AND NOT EXISTS (SELECT 1 FROM chunk u WHERE u.pipeline = ? AND u.client = c.client ' +
-    `AND u.served = 1 AND u.state IN (${UNDER_WAY}) AND u.window_from <= c.window_to AND u.window_to >= c.window_from)`
+  const sql = ` AND ${PUBLISHED} AND NOT ${ABOUT_TO}`
   return { sql: sql.repeat(after.length), values: after.flatMap(({ pipeline, gaps }) => [pipeline, gaps, pipeline]) }
+}
+
+/** What did not come to publishing its days and does not do so by itself. */
+const STUCK = sqlList(['held', 'failed'])
+
+/** The chunks of a pipeline that one before it keeps waiting, newest days first; or those alone that it keeps waiting until a person helps. */
+export function waitingFor(
+  db: Queries,
+  pipeline: string,
+  { pipeline: upstream, gaps }: Edge,
+  { stuck, limit }: { readonly stuck: boolean; readonly limit: number },
+): Promise<SqlRow[]> {
+  const [why, values] = stuck
+    ? [`NOT ${PUBLISHED} AND NOT ${ABOUT_TO} AND ${OVERLAPPING} AND u.state IN (${STUCK}))`, [upstream, gaps, upstream, upstream]]
+    : [`(NOT ${PUBLISHED} OR ${ABOUT_TO})`, [upstream, gaps, upstream]]
+  return db.all(
+    `SELECT * FROM chunk c WHERE c.pipeline = ? AND c.served = 1 AND c.state = 'pending' AND ${why} ORDER BY c.window_to DESC, c.client LIMIT ?`,
+    pipeline,
+    ...values,
+    limit,
+  )
+}
+
+/** Says of a chunk what keeps it waiting. */
+export async function blockedChunk(db: Queries, row: SqlRow, upstream: string): Promise<BlockedChunk> {
+  const { chunk, runId } = chunkRecord(row)
+  const { client, window } = chunk
+  const days = await db.all(
+    'SELECT day FROM day WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ? AND doubted_by IS NULL',
+    upstream,
+    client,
+    window.from,
+    window.to,
+  )
+  const published = new Set(days.map(({ day }) => String(day)))
+  const by = await db.get(
+    "SELECT * FROM chunk WHERE pipeline = ? AND client = ? AND window_from <= ? AND window_to >= ? AND state NOT IN ('published', 'unchanged') " +
+      'ORDER BY updated_at DESC, window_to DESC LIMIT 1',
+    upstream,
+    client,
+    window.to,
+    window.from,
+  )
+  const missing = daysOf(window).filter(day => !published.has(day))
+  return { chunk, runId, upstream, missing, by: by === undefined ? null : chunkRecord(by) }
 }
 
 function byTurn(a: SqlRow, b: SqlRow): number {
