@@ -1,11 +1,8 @@
-import type { Priority, ReservationAnswer, ReservationWish } from '../ledger/pace.ts'
+import { LATE_MS, type Priority, type Remainder, type ReservationAnswer, type ReservationWish } from '../ledger/pace.ts'
 import type { Limit, LimitState } from './pace.ts'
 
 /** The most that is reserved ahead, in milliseconds of the schedule: who dies or changes his mind wastes no more. */
 const RESERVED_MS = 200
-
-/** How late a request may be for its place in the schedule, at least: timers and a busy event loop are. */
-const LATE_MS = 25
 
 /** Below this share in use nothing is slowed down, from this one on nothing is sent. */
 const SLOW_FROM = 0.75
@@ -43,6 +40,8 @@ export class Bucket {
   readonly #late: number
   #capacity: number
   #stretches: Stretch[]
+  /** What becomes of stretches when there is an answer to a wish, in the order of the wishes. */
+  #asked: { readonly offered: Stretch | undefined; readonly overtaken: ReadonlySet<Stretch> }[] = []
   /** Of the declared rate, as the ledger last said. */
   #share = 1
   /** Of the schedule, that this process gets; a guess until it has reserved a few times. */
@@ -51,8 +50,10 @@ export class Bucket {
   #spacing = { ms: 0, until: 0 }
   #reservedAt = 0
   #spent = 0
-  /** Before this time it is no use to ask the ledger: for anybody, and for backfills. */
-  #askAt = { live: 0, backfill: 0 }
+  /** While live work of another process goes first: backfills reserve nothing. */
+  #liveUntil = 0
+  /** While this process goes on alone: nothing is reserved. */
+  #aloneUntil = 0
 
   constructor(key: string, limit: Limit | undefined) {
     this.key = key
@@ -67,73 +68,122 @@ export class Bucket {
     this.#stretches = limit === undefined ? [{ from: 0, to: Number.POSITIVE_INFINITY, end: undefined }] : []
   }
 
-  /** When a request may go as far as this bucket is concerned; undefined when more of the schedule has to be reserved first. */
-  readyAt(cost: number, priority: Priority, now: number): number | undefined {
+  /** From when until when a request may go by what is reserved; undefined when that is not enough. */
+  held(cost: number, now: number): { readonly from: number; readonly until: number } | undefined {
     this.#capacity = Math.max(this.#capacity, cost)
-    const reach = this.#forget(cost, now)
-    let need = cost * this.#intervalAt(now)
-    if (need === 0) return now
-    for (const { from, to } of this.#stretches) {
-      const start = Math.max(from, reach)
-      if (need <= to - start + NOTHING_MS) return start + need
-      need -= to - start
+    const interval = this.#intervalAt(now)
+    const need = cost * interval
+    if (need === 0) return { from: now, until: Number.POSITIVE_INFINITY }
+    const reach = this.#reach(cost, interval)
+    let usable = this.#usable(now - reach)
+    while (usable[0] !== undefined) {
+      const first = usable[0].from
+      const from = after(usable, need)
+      // What is to come may be too far away for what has accrued to be still there.
+      if (from <= first + reach) {
+        const enough = usable.filter(stretch => stretch.from < from)
+        return { from, until: after(enough, lengthOf(enough) - need) + reach }
+      }
+      usable = usable.slice(1)
     }
-    const askAt = Math.max(this.#askAt.live, priority === 'live' ? 0 : this.#askAt.backfill)
-    return askAt > now ? askAt : undefined
+    return undefined
+  }
+
+  /** Before this time it is no use to ask the ledger for a request, given whether it lacks something of this bucket. */
+  askAt(priority: Priority, lacks: boolean): number {
+    return Math.max(lacks ? this.#aloneUntil : 0, priority === 'live' ? 0 : this.#liveUntil)
   }
 
   /** Takes what a request costs. */
   spend(cost: number, now: number): void {
-    let need = cost * this.#intervalAt(now)
+    const interval = this.#intervalAt(now)
+    let need = cost * interval
     this.#spent += cost
     for (const stretch of this.#stretches) {
-      const taken = Math.min(need, stretch.to - stretch.from)
+      stretch.from = Math.max(stretch.from, now - this.#reach(cost, interval))
+      const taken = Math.min(need, Math.max(0, stretch.to - stretch.from))
       stretch.from += taken
       need -= taken
     }
   }
 
-  /** What to ask of the ledger when requests of that cost wait in all, and `least` the first of them: a little ahead when many go. */
-  wish(waiting: number, least: number, priority: Priority, now: number): ReservationWish {
-    const interval = this.#intervalAt(now)
-    const lately = now - this.#reservedAt <= 2 * RESERVED_MS ? 2 * this.#spent : 0
-    const cost = Math.max(least, Math.min(RESERVED_MS / interval, Math.max(waiting, lately)))
-    return { bucket: this.key, ms: cost * interval * this.#share, reachMs: this.#capacity * interval, priority }
+  /** How much may be reserved ahead, and how much of that is wanted, whoever waits, because many went lately. */
+  ahead(now: number): { readonly most: number; readonly lately: number } {
+    return { most: RESERVED_MS / this.#intervalAt(now), lately: now - this.#reservedAt <= 2 * RESERVED_MS ? 2 * this.#spent : 0 }
+  }
+
+  /** What to ask of the ledger for a request, and in all for it and those behind it; an answer has to follow. */
+  wish(cost: number, total: number, priority: Priority, now: number): ReservationWish {
+    const held = this.held(cost, now)
+    const unused = this.#unused()
+    // Nobody may use what is offered back, until there is an answer.
+    const offered = unused === undefined ? undefined : this.#stretches.pop()
+    // What is reserved anew although there is enough comes after all that there is has lapsed.
+    this.#asked.push({ offered, overtaken: new Set(held === undefined ? [] : this.#stretches) })
+    return {
+      bucket: this.key,
+      cost,
+      total,
+      depth: this.#capacity,
+      intervalMs: this.#interval,
+      spacedMs: this.#spacedAt(now),
+      priority,
+      held: held === undefined ? undefined : { fromMs: held.from - now, untilMs: held.until - now },
+      unused,
+    }
   }
 
   /** Takes in what the ledger answered. */
   accept(answer: ReservationAnswer, now: number): void {
+    const reserved = answer !== undefined && 'end' in answer ? answer : undefined
+    const { offered, overtaken } = this.#asked.shift() ?? {}
+    if (offered !== undefined && reserved?.returned !== true) this.#stretches.push(offered)
+    if (answer === undefined) return
     if ('waitMs' in answer) {
-      if (answer.why === 'live') this.#askAt.backfill = now + answer.waitMs
+      if (answer.why === 'live') this.#liveUntil = now + answer.waitMs
       else this.pausedUntil = Math.max(this.pausedUntil, now + answer.waitMs)
       return
     }
-    const { fromMs, toMs, end, share } = answer
+    const { fromMs, toMs, end, share, returned } = answer
+    const before = returned && offered !== undefined ? offered.from - offered.to : 0
     if (this.#lastEnd !== undefined) {
-      const part = Math.min(1, (toMs - fromMs) / Math.max(NOTHING_MS, end - this.#lastEnd))
+      const part = Math.min(1, (toMs - fromMs) / Math.max(NOTHING_MS, end - this.#lastEnd - before))
       this.#part = Math.max(0.1, this.#part + 0.3 * (part - this.#part))
     }
     this.#lastEnd = end
     this.#share = share
+    const lapsed = now - this.#capacity * this.#intervalAt(now) - LATE_MS
+    this.#stretches = this.#stretches.filter(stretch => overtaken?.has(stretch) !== true && stretch.to > lapsed)
     this.#stretches.push({ from: now + fromMs, to: now + toMs, end })
     this.#reservedAt = now
     this.#spent = 0
   }
 
-  /** Goes on without the ledger for a moment, at the part of the rate that this process had before. */
-  goAlone({ ms }: ReservationWish, now: number): void {
-    const length = ms / this.#share
-    this.#stretches.push({ from: now, to: now + length, end: undefined })
-    this.#askAt.live = now + length / this.#part
+  /** Takes in that the ledger was busy. */
+  unanswered(): void {
+    for (const { offered } of this.#asked.splice(0).reverse()) if (offered !== undefined) this.#stretches.push(offered)
+  }
+
+  /** When a request might go without the ledger. */
+  readyAlone(cost: number, now: number): number {
+    return this.held(cost, now)?.from ?? Math.max(now, this.#aloneUntil) + cost * this.#intervalAt(now)
+  }
+
+  /** Goes on without the ledger for a moment, at the part of the rate that this process had before, so that a request may go at that time. */
+  goAlone(cost: number, total: number, at: number, now: number): void {
+    if ((this.held(cost, now)?.until ?? 0) >= at) return
+    const interval = this.#intervalAt(now)
+    const from = at - cost * interval
+    this.#stretches.push({ from, to: from + total * interval, end: undefined })
+    this.#aloneUntil = from + (total * interval) / this.#part
   }
 
   /** Lets go of everything that is reserved; returns what of it can be given back. */
-  release(): { readonly bucket: string; readonly end: number; readonly ms: number } | undefined {
-    const last = this.#stretches.at(-1)
+  release(): ({ readonly bucket: string } & Remainder) | undefined {
     if (!this.shared) return undefined
+    const unused = this.#unused()
     this.#stretches = []
-    const ms = last === undefined ? 0 : last.to - last.from
-    return last?.end === undefined || ms <= NOTHING_MS ? undefined : { bucket: this.key, end: last.end, ms }
+    return unused === undefined ? undefined : { bucket: this.key, ...unused }
   }
 
   /** The API throttled: what has accrued was not there, and for so long there is nothing. */
@@ -160,22 +210,46 @@ export class Bucket {
     this.#spacing = { ms, until: now + (resetMs ?? STOP_MS) }
   }
 
-  #intervalAt(now: number): number {
-    return Math.max(this.#interval / this.#share, now < this.#spacing.until ? this.#spacing.ms : 0)
+  #spacedAt(now: number): number {
+    return now < this.#spacing.until ? this.#spacing.ms : 0
   }
 
-  /** Drops what lies too far back; returns how far back is not too far. */
-  #forget(cost: number, now: number): number {
-    const interval = this.#intervalAt(now)
-    // A request as dear as the bucket is deep would otherwise never be on time.
-    const late = Math.max(this.#late, LATE_MS - (this.#capacity - cost) * interval)
-    const reach = now - this.#capacity * interval - late
-    if (this.#stretches.some(({ from, to }) => to - Math.max(from, reach) <= NOTHING_MS)) {
-      this.#stretches = this.#stretches.filter(({ from, to }) => to - Math.max(from, reach) > NOTHING_MS)
-    }
-    for (const stretch of this.#stretches) stretch.from = Math.max(stretch.from, reach)
-    return reach
+  #intervalAt(now: number): number {
+    return Math.max(this.#interval / this.#share, this.#spacedAt(now))
   }
+
+  /** How far back what has accrued counts for a request. One as dear as the bucket is deep would otherwise never be on time. */
+  #reach(cost: number, interval: number): number {
+    return this.#capacity * interval + Math.max(this.#late, LATE_MS - (this.#capacity - cost) * interval)
+  }
+
+  /** What is reserved and does not lie too far back. */
+  #usable(since: number): Stretch[] {
+    return this.#stretches
+      .map(stretch => ({ ...stretch, from: Math.max(stretch.from, since) }))
+      .filter(({ from, to }) => to - from > NOTHING_MS)
+  }
+
+  /** What of the last stretch nobody has used, where it is from the ledger. */
+  #unused(): Remainder | undefined {
+    const last = this.#stretches.at(-1)
+    const ms = last === undefined ? 0 : last.to - last.from
+    return last?.end === undefined || ms <= NOTHING_MS ? undefined : { end: last.end, ms }
+  }
+}
+
+function lengthOf(stretches: readonly Stretch[]): number {
+  return stretches.reduce((sum, { from, to }) => sum + to - from, 0)
+}
+
+/** When so much of some stretches is over; `Infinity` when they are shorter. */
+function after(stretches: readonly Stretch[], ms: number): number {
+  let left = ms
+  for (const { from, to } of stretches) {
+    if (left <= to - from + NOTHING_MS) return from + left
+    left -= to - from
+  }
+  return Number.POSITIVE_INFINITY
 }
 
 /** What is wrong with a declared limit, if anything. */

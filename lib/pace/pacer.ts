@@ -3,11 +3,17 @@ import type { PaceLedger, Priority } from '../ledger/pace.ts'
 import { Bucket, NOTHING_MS, problemOf } from './bucket.ts'
 import { Concurrency } from './concurrency.ts'
 import type { Limit, LimitState, Pace, PaceRequest, Permit, TryOutcome } from './pace.ts'
-import { type Account, Queue, SCOPES, type Waiting } from './queue.ts'
+import { type Account, Queue, SCOPES, totalOf, type Waiting } from './queue.ts'
 import { Sharing } from './sharing.ts'
 
 /** As many connections as a process keeps to one host: more requests at once would only wait there. */
 const MOST_AT_ONCE = 32
+
+/** One that waits for more of some buckets, and all that it needs of every scope, the narrowest first. */
+interface Lacking {
+  readonly waiting: Waiting
+  readonly scopes: readonly (readonly Bucket[])[]
+}
 
 /** What a pacer needs of its surroundings. Times in milliseconds. */
 export interface PacerContext {
@@ -130,7 +136,13 @@ export class Pacer {
       buckets =
         limits.length === 0
           ? [new Bucket(scope, undefined)]
-          : limits.map(limit => new Bucket(`${scope} ${limit.requests}/${limit.seconds}s`, limit))
+          : limits.map(
+              limit =>
+                new Bucket(
+                  `${scope} ${limit.requests}/${limit.seconds}s${limit.burst === undefined ? '' : `+${limit.burst}`}`,
+                  limit,
+                ),
+            )
       this.#buckets.set(scope, buckets)
     }
     return buckets
@@ -138,8 +150,8 @@ export class Pacer {
 
   /** Lets everybody go who may, and sees to it that this is called again when the next one may. */
   #run(now = this.#context.now()): void {
-    const taken = new Set<Bucket>()
-    const lacking = new Map<Bucket, Waiting>()
+    const heldUp = new Map<Bucket, Waiting[]>()
+    const lacking: Lacking[] = []
     let next = Number.POSITIVE_INFINITY
     for (const waiting of this.#queue.all()) {
       const paused = Math.max(...SCOPES.flatMap(scope => waiting.buckets[scope].map(bucket => bucket.pausedUntil)))
@@ -147,32 +159,37 @@ export class Pacer {
         this.#leave(waiting)
         waiting.fail(parked(this.#context.api, waiting.client, paused, now))
       } else {
-        const at = paused > now ? paused : this.#dueAt(waiting, now, taken, lacking)
+        const at = paused > now ? paused : this.#dueAt(waiting, now, heldUp, lacking)
         if (at <= now) this.#admit(waiting, now)
         else next = Math.min(next, at)
       }
     }
     this.#wakeAt(next)
-    void this.#share(lacking, now)
+    void this.#share(lacking, heldUp, now)
   }
 
   /**
    * When one that waits may go; `Infinity` when something else has to happen first. Whoever is held up by a bucket holds up all behind him who need it,
    * or requests that cost little would always go before one that costs much. But nobody holds up a wider bucket while a narrower one holds him up.
    */
-  #dueAt(waiting: Waiting, now: number, taken: Set<Bucket>, lacking: Map<Bucket, Waiting>): number {
+  #dueAt(waiting: Waiting, now: number, heldUp: Map<Bucket, Waiting[]>, lacking: Lacking[]): number {
+    const scopes: (readonly Bucket[])[] = []
     for (const scope of SCOPES) {
       if (scope === 'account' && !waiting.account.concurrency.free) return Number.POSITIVE_INFINITY
-      let due = now
-      for (const bucket of waiting.buckets[scope]) {
-        const ready = taken.has(bucket) ? Number.POSITIVE_INFINITY : bucket.readyAt(waiting.cost, waiting.priority, now)
-        if (ready === undefined && !lacking.has(bucket)) lacking.set(bucket, waiting)
-        due = Math.max(due, ready ?? Number.POSITIVE_INFINITY)
-      }
-      if (due > now + NOTHING_MS) {
-        for (const bucket of waiting.buckets[scope]) taken.add(bucket)
-        return due
-      }
+      scopes.push(waiting.buckets[scope])
+      const buckets = scopes.flat()
+      const held = new Map(buckets.map(bucket => [bucket, bucket.held(waiting.cost, now)]))
+      const due = Math.max(now, ...buckets.map(bucket => held.get(bucket)?.from ?? now))
+      const behind = waiting.buckets[scope].some(bucket => heldUp.has(bucket))
+      const lacks = buckets.filter(bucket => (held.get(bucket)?.until ?? 0) < due)
+      if (!behind && lacks.length === 0 && due <= now + NOTHING_MS) continue
+      for (const bucket of buckets) heldUp.set(bucket, [...(heldUp.get(bucket) ?? []), waiting])
+      if (behind) return Number.POSITIVE_INFINITY
+      if (lacks.length === 0) return due
+      const askAt = Math.max(...buckets.map(bucket => bucket.askAt(waiting.priority, lacks.includes(bucket))))
+      if (askAt > now) return askAt
+      lacking.push({ waiting, scopes })
+      return Number.POSITIVE_INFINITY
     }
     return now
   }
@@ -251,13 +268,18 @@ export class Pacer {
     )
   }
 
-  async #share(lacking: ReadonlyMap<Bucket, Waiting>, now: number): Promise<void> {
-    const lacks = [...lacking].map(([bucket, first]) => {
-      const waiting = this.#queue.of(bucket)
-      const cost = waiting.reduce((sum, one) => sum + one.cost, 0)
-      const priority = waiting.some(one => one.priority === 'live') ? 'live' : 'backfill'
-      return { bucket, wish: bucket.wish(cost, first.cost, priority, now) }
-    })
+  async #share(lacking: readonly Lacking[], heldUp: ReadonlyMap<Bucket, readonly Waiting[]>, now: number): Promise<void> {
+    const lacks = lacking.map(({ waiting, scopes }) => ({
+      cost: waiting.cost,
+      all: SCOPES.flatMap(scope => waiting.buckets[scope]),
+      scopes: scopes.map(buckets => {
+        // Who is held up by one bucket of a scope is held up by all.
+        const others = buckets.slice(0, 1).flatMap(bucket => heldUp.get(bucket) ?? [])
+        const all = [waiting, ...others.filter(one => one !== waiting)]
+        const priority: Priority = all.some(one => one.priority === 'live') ? 'live' : 'backfill'
+        return { buckets, priority, total: totalOf(all, buckets, now) }
+      }),
+    }))
     try {
       if (await this.#sharing.report(lacks)) this.#run()
     } catch (error) {

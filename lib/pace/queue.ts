@@ -62,3 +62,11 @@ export class Queue {
     return this.all().filter(({ buckets }) => SCOPES.some(scope => buckets[scope].includes(bucket)))
   }
 }
+
+/** How much to reserve for the first of some requests, for whole ones behind it, and for more that come as they did lately. */
+export function totalOf(requests: readonly Waiting[], buckets: readonly Bucket[], now: number): number {
+  const ahead = buckets.map(bucket => bucket.ahead(now))
+  const most = Math.min(...ahead.map(one => one.most))
+  const whole = requests.reduce((sum, { cost }) => (sum === 0 || sum + cost <= most ? sum + cost : sum), 0)
+  return Math.max(whole, Math.floor(Math.min(most, ...ahead.map(one => one.lately))))
+}

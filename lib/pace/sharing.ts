@@ -1,13 +1,15 @@
-import type { PaceLedger, PaceReport, ReservationWish } from '../ledger/pace.ts'
+import type { PaceLedger, PaceReport, Priority } from '../ledger/pace.ts'
 import type { Bucket } from './bucket.ts'
 
 /** How long the ledger is left alone after it was busy, in milliseconds. */
 const LEFT_ALONE_MS = 200
 
-/** A stretch that a bucket lacks. */
+/** What a request of some cost needs now of every scope, the narrowest first, and how much is worth reserving for it and those behind it. */
 export interface Lack {
-  readonly bucket: Bucket
-  readonly wish: ReservationWish
+  readonly cost: number
+  /** All that it takes from in the end. */
+  readonly all: readonly Bucket[]
+  readonly scopes: readonly { readonly buckets: readonly Bucket[]; readonly priority: Priority; readonly total: number }[]
 }
 
 /**
@@ -59,17 +61,25 @@ export class Sharing {
       const answers = await this.#ledger.pace({
         throttled: [...throttled].map(([bucket, until]) => ({ bucket, pauseMs: Math.max(0, until - now) })),
         returned,
-        wishes: lacks.map(({ wish }) => wish),
+        reservations: lacks.map(({ cost, scopes }) => ({
+          // What the API told this process alone.
+          afterMs: Math.max(0, ...ofScopes(scopes, false).map(bucket => (bucket.held(cost, now)?.from ?? now) - now)),
+          scopes: scopes.map(({ buckets, priority, total }) =>
+            buckets.filter(({ shared }) => shared).map(bucket => bucket.wish(cost, total, priority, now)),
+          ),
+        })),
       })
       const later = this.#now()
+      const buckets = lacks.flatMap(({ scopes }) => ofScopes(scopes, true))
       if (answers === 'busy') {
         this.#busyUntil = later + LEFT_ALONE_MS
         for (const [bucket, until] of this.#throttled) throttled.set(bucket, Math.max(throttled.get(bucket) ?? 0, until))
         this.#throttled = throttled
         this.#returned = [...returned, ...this.#returned]
+        for (const bucket of buckets) bucket.unanswered()
         goAlone(lacks, later)
       } else {
-        for (const [index, answer] of answers.entries()) lacks[index]?.bucket.accept(answer, later)
+        for (const [index, answer] of answers.flat(2).entries()) buckets[index]?.accept(answer, later)
       }
       return true
     } finally {
@@ -78,6 +88,15 @@ export class Sharing {
   }
 }
 
+/** Goes on without the ledger, with all that a request needs in time for it. */
 function goAlone(lacks: readonly Lack[], now: number): void {
-  for (const { bucket, wish } of lacks) bucket.goAlone(wish, now)
+  for (const { cost, all, scopes } of lacks) {
+    const at = Math.max(...all.map(bucket => bucket.readyAlone(cost, now)))
+    for (const bucket of all) bucket.goAlone(cost, scopes.find(({ buckets }) => buckets.includes(bucket))?.total ?? cost, at, now)
+  }
+}
+
+/** The buckets that processes share, or those that are this one's alone. */
+function ofScopes(scopes: Lack['scopes'], shared: boolean): Bucket[] {
+  return scopes.flatMap(({ buckets }) => buckets.filter(bucket => bucket.shared === shared))
 }

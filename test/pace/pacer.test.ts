@@ -85,6 +85,37 @@ t.test('all limits have to allow a request', async t => {
   t.equal(times.filter(at => at < 10_000).length, 15, 'the minute allows twelve and what has come since')
 })
 
+t.test('several shallow limits of one scope, shared by processes, are kept together: all of what they allow is used', async t => {
+  const world = new World(t)
+  const limits: Limit[] = [
+    { per: 'app', requests: 6, seconds: 2 },
+    { per: 'app', requests: 6, seconds: 2, burst: 8 },
+    { per: 'app', requests: 40, seconds: 10 },
+  ]
+  const processes = [world.process(limits), world.process(limits), world.process(limits)]
+  const works = Array.from({ length: 60 }, (_, index) => processes.map(one => world.go(one, 'a', { cost: 1 + (index % 8) })))
+  await world.time.run(Promise.all(works.flat()), 600_000)
+  const took = world.times().at(-1) ?? 0
+  const ideal = (3 * Array.from({ length: 60 }, (_, index) => 1 + (index % 8)).reduce((sum, cost) => sum + cost) * 2_000) / 6
+  t.ok(took <= 1.05 * ideal, `${took} ms, ${ideal} at best`)
+})
+
+t.test('a limit of every account and one of the application do not wait for each other, in several processes', async t => {
+  const world = new World(t)
+  const limits: Limit[] = [
+    { per: 'account', requests: 1, seconds: 5 },
+    { per: 'app', requests: 10, seconds: 1 },
+  ]
+  const processes = [world.process(limits), world.process(limits), world.process(limits)]
+  const works = Array.from({ length: 400 }, (_, index) => {
+    const [one = processes[0]] = processes.slice(index % 3)
+    return one === undefined ? undefined : world.go(one, `account ${index % 50}`)
+  })
+  await world.time.run(Promise.all(works), 600_000)
+  const took = world.times().at(-1) ?? 0
+  t.ok(took <= 240_000, `${took} ms`)
+})
+
 t.test('costs count, and who costs much is not overtaken for ever by those who cost little', async t => {
   const world = new World(t)
   const process = world.process([{ per: 'app', requests: 10, seconds: 1, burst: 1 }])
@@ -189,7 +220,11 @@ t.test('a process that dies costs the others its last stretch and no more', asyn
 
 t.test('a ledger that is busy does not stop requests for long', async t => {
   const world = new World(t)
-  const limits: Limit[] = [{ per: 'app', requests: 20, seconds: 1, burst: 1 }]
+  const limits: Limit[] = [
+    { per: 'app', requests: 20, seconds: 1, burst: 1 },
+    { per: 'app', requests: 25, seconds: 1, burst: 1 },
+    { per: 'account', requests: 30, seconds: 1, burst: 2 },
+  ]
   const process = world.process(limits)
   await world.time.run(world.go(process, 'a'))
   const other = new DatabaseSync(world.path)

@@ -32,8 +32,12 @@ export class VirtualTime {
       signal?.addEventListener('abort', abort, { once: true })
     })
 
-  /** Lets time pass, one event after the other, until the work is done; rejects when it waits for something that never happens. */
-  async run<T>(work: Promise<T>): Promise<T> {
+  /**
+   * Lets time pass, one event after the other, until the work is done; rejects when it waits for something that never happens, or is not done after so
+   * many milliseconds.
+   */
+  async run<T>(work: Promise<T>, withinMs = Number.POSITIVE_INFINITY): Promise<T> {
+    const latest = this.#now + withinMs
     const over = work.then(
       () => true,
       () => true,
@@ -44,6 +48,7 @@ export class VirtualTime {
       const next = this.#sleepers.shift()
       if (next === undefined) throw new Error('everybody waits, and nobody sleeps: a wake-up was lost')
       this.#now = Math.max(this.#now, next.at)
+      if (this.#now > latest) throw new Error(`not done after ${withinMs} ms, although there is always something to do`)
       next.wake()
     }
   }

@@ -1,4 +1,12 @@
-import { type BucketState, FRESH_BUCKET, type PaceLedger, type ReservationAnswer, reserveIn, slowed } from '../pace.ts'
+import {
+  type BucketState,
+  FRESH_BUCKET,
+  type PaceLedger,
+  type ReservationAnswer,
+  type ReservationAnswers,
+  reserve,
+  slowed,
+} from '../pace.ts'
 import type { LedgerDatabase, Transaction } from './database.ts'
 
 /** Rate limits that several processes share; on a database of their own, which has little patience with other writers. */
@@ -22,7 +30,7 @@ export function pace(db: LedgerDatabase): PaceLedger {
   }
 
   return {
-    async pace({ throttled, returned, wishes }) {
+    async pace({ throttled, returned, reservations }) {
       let age = (): number => 0
       const answers = await db.writeUnlessBusy(async tx => {
         age = () => tx.age()
@@ -30,21 +38,25 @@ export function pace(db: LedgerDatabase): PaceLedger {
         for (const { bucket, end, ms } of returned) {
           await tx.run('UPDATE pace SET next_at = ? WHERE bucket = ? AND next_at = ?', end - ms, bucket, end)
         }
-        const reserved: ReservationAnswer[] = []
-        for (const wish of wishes) {
-          const { state, answer } = reserveIn(await read(tx, wish.bucket), wish, tx.now)
-          await write(tx, wish.bucket, state)
-          reserved.push(answer)
+        const reserved: ReservationAnswers[] = []
+        for (const reservation of reservations) {
+          const states = new Map<string, BucketState>()
+          for (const { bucket } of reservation.scopes.flat()) states.set(bucket, await read(tx, bucket))
+          const { answers, changed } = reserve(reservation, states, tx.now)
+          for (const [bucket, state] of changed) await write(tx, bucket, state)
+          reserved.push(answers)
         }
         return reserved
       })
-      return answers === 'busy' ? answers : answers.map(answer => later(answer, age()))
+      if (answers === 'busy') return answers
+      return answers.map(scopes => scopes.map(scope => scope.map(answer => later(answer, age()))))
     },
   }
 }
 
 /** What an answer says some milliseconds later: where the way to the database is long, processes would else be late by different times, and meet. */
 function later(answer: ReservationAnswer, ms: number): ReservationAnswer {
+  if (answer === undefined) return answer
   if ('waitMs' in answer) return { ...answer, waitMs: Math.max(0, answer.waitMs - ms) }
   return { ...answer, fromMs: answer.fromMs - ms, toMs: answer.toMs - ms }
 }

@@ -62,8 +62,9 @@ export async function hangs(server: PostgresServer): Promise<void> {
   const patience = { lockMs: 300, connectMs: 300, statementMs: 300, patienceMs: 2_000 }
   const db = new PostgresDatabase({ url, name: 'hanging', schema: 'headrace', lock: 'ledger', durable: true, ...patience })
   const ledger = postgres({ url })
-  const reserve = () =>
-    ledger.pace({ throttled: [], returned: [], wishes: [{ bucket: 'b', ms: 1, reachMs: 0, priority: 'live' }] })
+  const amounts = { cost: 1, total: 1, depth: 1, intervalMs: 1, spacedMs: 0 } as const
+  const wish = { ...amounts, bucket: 'b', priority: 'live', held: undefined, unused: undefined } as const
+  const reserve = () => ledger.pace({ throttled: [], returned: [], reservations: [{ afterMs: 0, scopes: [[wish]] }] })
   try {
     await db.now()
     assert.equal((await reserve()).length, 1)
