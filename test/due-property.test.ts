@@ -31,7 +31,9 @@ const event = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant('work' as const),
-      endings: fc.array(fc.constantFrom('published', 'published', 'published', 'failed', 'held', 'left'), { maxLength: 8 }),
+      endings: fc.array(fc.constantFrom('published', 'published', 'published', 'failed', 'held', 'parked', 'left'), {
+        maxLength: 8,
+      }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('rest' as const) }) },
@@ -46,8 +48,9 @@ async function end(ledger: Ledger, ending: string): Promise<boolean> {
     await ledger.staged(claim.attemptId, summaryOf(claim))
     await ledger.committing([claim.attemptId])
     const problem = { problem: PROBLEM, certain: false }
-    if (ending === 'failed' || ending === 'held')
+    if (ending === 'failed' || ending === 'held' || ending === 'parked') {
       await ledger.settle(claim.attemptId, { state: ending, ...problem }, summaryOf(claim))
+    }
   }
   return true
 }

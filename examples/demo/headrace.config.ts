@@ -52,6 +52,10 @@ const flights = definePipeline({
     delay_minutes: integer('delay_minutes'),
     distance_miles: integer('distance_miles'),
   },
+  schedule: [
+    { name: 'daily', cron: '0 6 * * *', lookbackDays: 3 },
+    { name: 'monthly', cron: '0 3 1 * *', lookbackDays: 60 },
+  ],
   chunk: { days: 31 },
   totals: ['delay_minutes', 'distance_miles'],
 })
@@ -90,11 +94,14 @@ const routes = definePipeline({
     delay_minutes: micros('metrics.delayMicros'),
     on_time_share: micros('metrics.onTimeShareMicros'),
   },
+  schedule: [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 3 }],
+  after: ['flights'],
   chunk: { days: 31 },
   totals: ['flights', 'distance_miles', 'delay_minutes'],
 })
 
 export default defineConfig({
+  timeZone: 'America/Chicago',
   pipelines: [flights, routes],
   clients: async signal => {
     const response = await fetch(`${API}/v1/accounts`, { headers, signal })

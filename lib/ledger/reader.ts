@@ -32,7 +32,7 @@ export interface LedgerReader {
   openRun(request: RunRequest): Promise<Run | undefined>
   /** The newest occasion of each schedule and client that was answered. */
   occasions(pipeline: string): Promise<Occasion[]>
-  /** Windows of served chunks that nobody has begun to read: whoever wants these days can rely on their being read. */
+  /** Windows of served chunks that are pending or parked, and so will be read from their first page: whoever wants these days can rely on their being read. */
   waiting(pipeline: string): Promise<{ readonly client: string; readonly window: Window; readonly priority: Priority }[]>
   /** Chunks of a run that are neither published nor unchanged. */
   chunksLeft(runId: string): Promise<ChunkRecord[]>

@@ -145,6 +145,16 @@ export const SERVED_CASES: readonly LedgerCase[] = [
       { client: 'a', window: { from: '2026-01-01', to: '2026-01-01' }, priority: 'backfill' },
     ])
   }),
+  ledgerCase('a window that is parked will be read as well, one that failed will not', async ({ ledger }) => {
+    await begin(ledger, { window: { from: '2026-01-01', to: '2026-01-02' } })
+    const [second, first] = await claims(ledger, served())
+    if (first === undefined || second === undefined) return
+    await ledger.settle(second.attemptId, { state: 'failed', problem: PROBLEM, certain: true }, summaryOf(second))
+    await ledger.settle(first.attemptId, { state: 'parked', problem: PROBLEM, certain: true }, summaryOf(first))
+    deepEqual(await ledger.waiting('p'), [
+      { client: 'a', window: { from: '2026-01-01', to: '2026-01-01' }, priority: 'backfill' },
+    ])
+  }),
   ledgerCase('one run has chunks that are live and others that can wait', async ({ ledger }) => {
     const [first, second, third] = chunksOf(request())
     if (first === undefined || second === undefined || third === undefined) return

@@ -51,6 +51,8 @@ definePipeline({
   chunk: { days: 3 },
   checks: { rejects: { atMost: 0 }, volume: { atLeast: 0 }, empty: 'hold' },
   totals: ['clicks', 'cost'],
+  schedule: [{ name: 'daily', cron: '0 6 * * *', lookbackDays: 3 }],
+  after: ['accounts', { pipeline: 'campaigns', gaps: 0.1, policy: 'skip' }],
 })
 
 // The rest of the vocabulary, and elements of arrays by index.

@@ -345,6 +345,14 @@ definePipeline({ ...base, map: right, checks: { rejects: { atMost: 0.1, atLeast:
 // @ts-expect-error
 definePipeline({ ...base, map: right, checks: { empty: 'ignore' } })
 
+// A schedule without a lookback.
+// @ts-expect-error
+definePipeline({ ...base, map: right, schedule: [{ name: 'daily', cron: '0 6 * * *' }] })
+
+// A policy of a dependency there is not.
+// @ts-expect-error
+definePipeline({ ...base, map: right, after: [{ pipeline: 'accounts', policy: 'ignore' }] })
+
 // An option of a pipeline there is not.
 // @ts-expect-error
 definePipeline({ ...base, map: right, total: ['cost'] })

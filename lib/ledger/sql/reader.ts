@@ -31,7 +31,7 @@ export async function answeredOccasions(db: Queries, pipeline: string): Promise<
 /** Windows that will be read without anybody's doing more. */
 async function waiting(db: Queries, pipeline: string) {
   const rows = await db.all(
-    "SELECT client, window_from, window_to, priority FROM chunk WHERE pipeline = ? AND served = 1 AND state = 'pending'",
+    "SELECT client, window_from, window_to, priority FROM chunk WHERE pipeline = ? AND served = 1 AND state IN ('pending', 'parked')",
     pipeline,
   )
   return rows.map(row => ({
