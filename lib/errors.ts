@@ -16,6 +16,10 @@ export const ERRORS = {
     kind: 'config',
     means: 'The warehouse cannot be opened at all: wrong path, no permission, not a database.',
   },
+  WAREHOUSE_ELSEWHERE: {
+    kind: 'config',
+    means: 'The pipeline is published into a file of another host, which this one does not have.',
+  },
   LEDGER_UNUSABLE: { kind: 'config', means: 'The ledger cannot be opened, or was written by a newer headrace.' },
   PORT_IN_USE: { kind: 'config', means: 'The server cannot listen: its port is taken, or its address is none of this host.' },
   UNAUTHORIZED: { kind: 'config', means: 'A request to the server came without its token, or with another one.' },

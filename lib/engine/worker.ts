@@ -22,6 +22,7 @@ import type { Pipeline } from '../pipeline.ts'
 import { Committer } from '../steps/commit.ts'
 import type { WarehouseCall } from '../warehouse/warehouse.ts'
 import { type Control, type EngineContext, work } from './engine.ts'
+import { settleHome } from './home.ts'
 import { Slots } from './slots.ts'
 
 /** What surrounds a worker. */
@@ -147,7 +148,11 @@ export async function openWorker(
     now,
     sleep,
     warn: call.warn,
-    prepare: async ({ table }) => void (await warehouse.prepare(table, { create: true }, { ...call, signal: control.stop })),
+    async prepare({ name, table }) {
+      const stoppable = { ...call, signal: control.stop }
+      await settleHome(name, warehouse, ledger, stoppable)
+      await warehouse.prepare(table, { create: true }, stoppable)
+    },
     sweep: async () => void (await warehouse.sweep(() => ledger.aliveAttempts())),
     work(from, told) {
       // Whoever asked for a run hears how it ended; nobody waits for the end of what is served.

@@ -5,6 +5,7 @@ import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
 import type { GrantLedger } from './grants.ts'
+import type { HomeLedger } from './homes.ts'
 import type { LedgerLists } from './lists.ts'
 import type { LedgerOverview } from './overview.ts'
 import type { PaceLedger, Priority } from './pace.ts'
@@ -253,6 +254,14 @@ export interface AttemptLedger {
 }
 
 /** The durable record of runs, chunks, attempts, published days, grants and rate limits, shared by all processes that work on them. */
-export interface Ledger extends RunLedger, AttemptLedger, LedgerReader, LedgerOverview, LedgerLists, GrantLedger, PaceLedger {
+export interface Ledger
+  extends RunLedger,
+    Partial<HomeLedger>,
+    AttemptLedger,
+    LedgerReader,
+    LedgerOverview,
+    LedgerLists,
+    GrantLedger,
+    PaceLedger {
   close(): Promise<void>
 }

@@ -1,9 +1,26 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-/** Names a process so that others on the same host can tell whether it still lives: host, pid and when it started. */
+/** Names a process so that others on the same host can tell whether it still lives: host, pid, when it started, and where pids mean the same. */
 export function ownerOf(pid: number = process.pid): string {
-  return `${hostname()} ${pid} ${startOf(pid) ?? '?'}`
+  return `${hostname()} ${pid} ${startOf(pid) ?? '?'} ${PLACE}`
+}
+
+/** The host of a process with this name. */
+export function hostOf(owner: string): string {
+  return owner.split(' ')[0] ?? ''
+}
+
+/** This boot of the machine and this namespace of processes: hosts, and containers above all, may have the same name and other processes. */
+const PLACE = placeOf()
+
+function placeOf(): string {
+  try {
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}/${readlinkSync('/proc/self/ns/pid')}`
+  } catch {
+    // Only Linux tells.
+    return '?'
+  }
 }
 
 /**
@@ -11,9 +28,9 @@ export function ownerOf(pid: number = process.pid): string {
  * has to run out.
  */
 export function mayBeAlive(owner: string): boolean {
-  const [host, pidText, start] = owner.split(' ')
+  const [host, pidText, start, place = PLACE] = owner.split(' ')
   const pid = Number(pidText)
-  if (host !== hostname() || !Number.isInteger(pid)) return true
+  if (host !== hostname() || place !== PLACE || !Number.isInteger(pid)) return true
   try {
     process.kill(pid, 0)
   } catch (error) {

@@ -2,6 +2,7 @@ import { ConfigError } from '../errors.ts'
 import type { Ledger } from './ledger.ts'
 import { ownerOf } from './owner.ts'
 import { PostgresDatabase } from './postgres-database.ts'
+import { homes } from './sql/homes.ts'
 import { sqlLedger } from './sql/ledger.ts'
 
 /** Settings of the ledger on PostgreSQL. */
@@ -25,11 +26,9 @@ const PACE = { lock: 'pace', lockMs: 20, connectMs: 1_000, statementMs: 1_000, p
 /** The ledger in a schema of PostgreSQL, 11 or later, for any number of processes on any number of hosts. */
 export function postgres({ url, schema = 'headrace', now, owner = ownerOf() }: PostgresOptions): Ledger {
   const database = { url, name: nameOf(url), schema: checked(schema), now }
-  return sqlLedger({
-    db: new PostgresDatabase({ ...database, ...LEDGER }),
-    pacing: new PostgresDatabase({ ...database, ...PACE }),
-    owner,
-  })
+  const db = new PostgresDatabase({ ...database, ...LEDGER })
+  const pacing = new PostgresDatabase({ ...database, ...PACE })
+  return { ...sqlLedger({ db, pacing, owner }), ...homes({ db, owner }) }
 }
 
 /** The address without what nobody should read. */

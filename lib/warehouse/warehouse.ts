@@ -1,6 +1,7 @@
 import type { Chunk, Day, Window } from '../chunk.ts'
 import { sameDecimal } from '../decimal.ts'
 import type { HeadraceError, WarningName } from '../errors.ts'
+import type { WarehouseFile } from '../ledger/homes.ts'
 import type { AnyRow, EncodeRow } from '../row.ts'
 import type { DaySummary } from '../summary.ts'
 import type { Table } from '../table.ts'
@@ -179,6 +180,11 @@ export interface Warehouse {
    * processes at once. Returns what was done, one clause each.
    */
   widen(table: Table, call: WarehouseCall): Promise<string[]>
+  /**
+   * The file that holds everything, where there is one; with `create`, it is made when it is not there. Absent where any host reaches the same
+   * warehouse.
+   */
+  file?(options: { readonly create: boolean }, call: WarehouseCall): Promise<WarehouseFile>
   /** Opens the staging area of one attempt. */
   stage(table: Table, attemptId: string): Promise<Staging>
   /**

@@ -20,6 +20,13 @@ t.test('nobody can say from here whether a process of another host is alive, or 
   for (const owner of ['another-host 999999999 1', 'by hand', '', `${hostname()} many 1`]) t.ok(mayBeAlive(owner), owner)
 })
 
+t.test('nobody can say of a host or container that has the same name', { skip }, async t => {
+  const here = ownerOf(999_999_999)
+  t.notOk(mayBeAlive(here))
+  t.ok(mayBeAlive(here.replace(/ [^ /]+\//, ' another-boot/')), 'another boot')
+  t.ok(mayBeAlive(here.replace(/\[\d+\]$/, '[1]')), 'another namespace')
+})
+
 t.test('a process is told apart from the one that had its number before', { skip }, async t => {
   const [host, pid] = ownerOf().split(' ')
   t.notOk(mayBeAlive(`${host} ${pid} 1`))

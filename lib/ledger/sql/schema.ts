@@ -189,4 +189,13 @@ export const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX operator_action_at ON operator_action (at);
   `,
+  `
+  CREATE TABLE home (
+    pipeline TEXT PRIMARY KEY,
+    file_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    host TEXT NOT NULL,
+    at INTEGER NOT NULL
+  );
+  `,
 ]

@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { DataError } from '../../errors.ts'
+import type { WarehouseFile } from '../../ledger/homes.ts'
 import type { Table } from '../../table.ts'
 import type { DayCount, Member, Publication, RejectQuery, StoredReject, Warehouse, WarehouseCall } from '../warehouse.ts'
 import { commitGroup, dayCount } from './commit.ts'
 import { compileCsv } from './csv.ts'
-import { Database } from './database.ts'
+import { CATALOG, Database } from './database.ts'
 import { NARROW_TYPES, type StagedTypes } from './read-csv.ts'
 import {
   createStatements,
@@ -62,6 +63,20 @@ export function duckdb(options: DuckDBOptions): Warehouse {
       )
     }
     return found.table
+  }
+
+  async function file({ create }: { readonly create: boolean }, call: WarehouseCall): Promise<WarehouseFile> {
+    if (!create && !(await database.exists())) return { path, id: null }
+    const mark = `${CATALOG}.main.headrace_file`
+    const id = await database.turn(
+      'write',
+      async ({ query }) => {
+        await query(`CREATE TABLE IF NOT EXISTS ${mark} AS SELECT uuid()::VARCHAR AS id`)
+        return String((await query(`SELECT id FROM ${mark}`))[0]?.id)
+      },
+      call,
+    )
+    return { path, id }
   }
 
   async function widen(table: Table, call: WarehouseCall): Promise<string[]> {
@@ -168,6 +183,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     name: 'duckdb',
     encoder: compileCsv,
     prepare,
+    file,
     widen,
     stage: (table, attemptId) =>
       folder.stage(attemptId, (file, call) => database.turn('write', turn => siftFile(turn, table, file, call.signal), call)),

@@ -30,6 +30,13 @@ export async function refusals(server: PostgresServer): Promise<void> {
   await server.query(newer, 'UPDATE headrace.schema_version SET version = version + 1')
   await refused(newer, new RegExp(`is of version ${MIGRATIONS.length + 1}, this headrace knows ${MIGRATIONS.length}`))
 
+  const homes = await server.database('homes')
+  const [here, there] = ['here 1 1', 'there 1 1'].map(owner => postgres({ url: homes, owner }))
+  assert.equal(await here?.keepHome?.('p', { path: '/data/x', id: '1' }), undefined)
+  assert.deepEqual(await there?.keepHome?.('p', { path: '/data/y', id: null }), { path: '/data/x', id: '1', host: 'here' })
+  await here?.close()
+  await there?.close()
+
   const other = await server.database('other')
   await server.query(other, 'CREATE SCHEMA headrace')
   await server.query(other, 'CREATE TABLE headrace.run (id BIGINT)')
