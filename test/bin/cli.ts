@@ -17,8 +17,8 @@ export interface Ran {
 export interface Running {
   readonly process: ChildProcessWithoutNullStreams
   readonly ended: Promise<Ran>
-  /** Resolves when the text has appeared on either stream; rejects when the command ends without it. */
-  said(text: string | RegExp): Promise<string>
+  /** Resolves when the text has appeared on either stream, so many times; rejects when the command ends without it. */
+  said(text: string | RegExp, times?: number): Promise<string>
 }
 
 /** How a command is started. */
@@ -85,10 +85,11 @@ function follow(child: ChildProcessWithoutNullStreams): Running {
   return {
     process: child,
     ended,
-    async said(text) {
+    async said(text, times = 1) {
       const found = (): string | undefined => {
         const all = `${stdout}${stderr}`
-        return typeof text === 'string' ? (all.includes(text) ? text : undefined) : text.exec(all)?.[0]
+        if (typeof text === 'string') return all.split(text).length > times ? text : undefined
+        return [...all.matchAll(new RegExp(text, 'g'))][times - 1]?.[0]
       }
       const seen = new Promise<string>(resolve => {
         const listener = (): void => {
