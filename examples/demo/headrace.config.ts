@@ -1,5 +1,5 @@
 import { pageToken, rest } from '../../connectors/index.ts'
-import { defineConfig, definePipeline, duckdb, sqlite } from '../../lib/index.ts'
+import { defineConfig, definePipeline, duckdb, ledger } from '../../lib/index.ts'
 import { client, day, timestamp as instant, integer, micros, text } from '../../lib/mapping.ts'
 import { date, defineTable, int64, numeric, string, timestamp } from '../../lib/table.ts'
 
@@ -110,5 +110,5 @@ export default defineConfig({
     return accounts.map(({ id }) => id)
   },
   warehouse: duckdb({ path: `${folder}/warehouse.duckdb` }),
-  ledger: sqlite({ path: `${folder}/ledger.sqlite` }),
+  ledger: ledger({ path: `${folder}/ledger.sqlite` }),
 })
