@@ -1,6 +1,8 @@
 import { ATTEMPT_CASES } from './ledger-attempt-cases.ts'
+import { BLOCKED_CASES } from './ledger-blocked-cases.ts'
 import type { LedgerCase } from './ledger-case.ts'
 import { GRANT_CASES } from './ledger-grant-cases.ts'
+import { READ_CASES } from './ledger-read-cases.ts'
 import { RUN_CASES } from './ledger-run-cases.ts'
 import { SERVED_CASES } from './ledger-served-cases.ts'
 import { SHAPE_CASES } from './ledger-shape-cases.ts'
@@ -11,7 +13,9 @@ export type { LedgerCase, LedgerHost } from './ledger-case.ts'
 export const LEDGER_CASES: readonly LedgerCase[] = [
   ...RUN_CASES,
   ...SERVED_CASES,
+  ...BLOCKED_CASES,
   ...ATTEMPT_CASES,
   ...SHAPE_CASES,
   ...GRANT_CASES,
+  ...READ_CASES,
 ]
