@@ -1,13 +1,13 @@
-import { addDays, type Day, dayCount } from './chunk.ts'
+import { addDays, type Day } from './chunk.ts'
 import type { Client } from './config.ts'
 import type { ErrorCode } from './errors.ts'
-import { finalThrough } from './finality.ts'
 import type { ChunkRecord } from './ledger/ledger.ts'
 import type { ExtentUpTo, LedgerOverview } from './ledger/overview.ts'
 import type { LedgerReader } from './ledger/reader.ts'
 import type { Pipeline } from './pipeline.ts'
 import { gaps } from './plan.ts'
 import { nextOccasion } from './schedule.ts'
+import { type Standing, standingsOf } from './standing.ts'
 
 /** What somebody wants to rely on. */
 export interface ReadinessQuestion {
@@ -67,9 +67,6 @@ export interface Declared {
 /** Stretches of missing days, and held chunks, that an answer names. */
 const NAMED = 20
 
-/** More than anybody has. */
-const ALL = 1_000_000
-
 /**
  * Whether a table can be relied on through a day, by what the ledger holds now: a day counts from the transaction on that records its publication. One
  * whose last commit was interrupted counts too, because the table holds what was published or what was about to be, each as a whole and each checked.
@@ -82,30 +79,9 @@ export async function readiness(
 ): Promise<Readiness> {
   const { name, table, schedule } = pipeline
   const asked = client === undefined ? clients : clients.filter(({ id }) => id === client)
-  // First what is published, then what is not: a chunk that is published in between is missed, and none that is still to be done.
-  const extents = new Map((await ledger.extentsUpTo(name, through, client)).map(extent => [extent.client, extent]))
-  const published = [...extents.values()].some(hasGaps) ? await ledger.publishedDays(name, client) : undefined
-  const undone = await ledger.undone(name)
-  const problems = Map.groupBy(await ledger.problems(name, undefined, ALL), ({ chunk }) => chunk.client)
-  const occasions = Map.groupBy(await ledger.occasions(name), occasion => occasion.client)
-
-  const standingOf = ({ id, timeZone }: Client): Standing => {
-    const extent = extents.get(id)
-    const waits = undone.get(id)
-    const first = earliest(extent?.first, waits?.from)
-    if (first === null) return { client: id, first, completeThrough: null, finalThrough: null, extent }
-    const completeThrough = completeFrom(first, extent, published?.get(id))
-    const todo = [waits?.openFrom, extent?.upTo.doubtfulFrom, ...(problems.get(id) ?? []).map(({ chunk }) => chunk.window.from)]
-    const finality = {
-      timeZone,
-      coverage: { first, completeThrough },
-      occasions: occasions.get(id) ?? [],
-      open: todo.flatMap(from => (from === undefined || from === null ? [] : [{ from, to: from }])),
-    }
-    return { client: id, first, completeThrough, finalThrough: finalThrough(pipeline, finality), extent }
-  }
+  const { standings: all, problems } = await standingsOf(pipeline, asked, { through, client }, ledger)
   // Nothing is wanted of a client through a day that is before its first.
-  const standings = asked.map(standingOf).filter(({ first }) => first === null || first <= through)
+  const standings = all.filter(({ first }) => first === null || first <= through)
   const lacking = standings.filter(({ completeThrough }) => !reaches(completeThrough, through))
   const complete = standings.length > 0 && lacking.length === 0
   const held = asked.flatMap(({ id }) => (problems.get(id) ?? []).filter(one => isHeld(one, through)))
@@ -143,34 +119,6 @@ export async function readiness(
   }
 }
 
-/** How one client stands. */
-interface Standing {
-  readonly client: string
-  /** The first day that was ever asked for or published; null when none was. */
-  readonly first: Day | null
-  readonly completeThrough: Day | null
-  readonly finalThrough: Day | null
-  readonly extent: ExtentUpTo | undefined
-}
-
-/** The last day up to which, from the first one on, every day is published; null when there is none. */
-function completeFrom(first: Day, extent: ExtentUpTo | undefined, published: readonly Day[] = []): Day | null {
-  if (extent === undefined || first < extent.first) return null
-  if (!hasGaps(extent)) return extent.last
-  // As long as no day is missing, the position of a day says which one it is.
-  let [whole, end] = [0, published.length]
-  while (whole + 1 < end) {
-    const middle = (whole + end) >> 1
-    if (published[middle] === addDays(first, middle)) whole = middle
-    else end = middle
-  }
-  return published[whole] ?? null
-}
-
-function hasGaps({ first, last, days }: ExtentUpTo): boolean {
-  return days < dayCount({ from: first, to: last })
-}
-
 /** What is not published of a client up to a day. */
 async function missingOf(
   { client, first, extent }: Standing,
@@ -193,11 +141,6 @@ function isHeld({ state, chunk }: ChunkRecord, through: Day): boolean {
 
 function reaches(day: Day | null, through: Day): boolean {
   return day !== null && day >= through
-}
-
-/** The earlier of two days that may not be there. */
-function earliest(a: Day | undefined, b: Day | undefined): Day | null {
-  return [a, b].filter(day => day !== undefined).sort()[0] ?? null
 }
 
 /** The day through which all of them reach. */

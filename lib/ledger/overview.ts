@@ -1,5 +1,5 @@
-import type { Day } from '../chunk.ts'
-import type { RunProgress } from './ledger.ts'
+import type { Day, Window } from '../chunk.ts'
+import type { PublishedDay, RunProgress } from './ledger.ts'
 import type { BlockedChunk, Edge } from './served.ts'
 
 /** How the published days of one client lie, and what is known of those up to the day that was asked about. */
@@ -25,6 +25,9 @@ export interface Undone {
   readonly openFrom: Day | null
 }
 
+/** A published day in little. */
+export type CalendarDay = Pick<PublishedDay, 'client' | 'day' | 'rows' | 'doubtful'>
+
 /** What the ledger knows of many clients at once, each with one query. */
 export interface LedgerOverview {
   /** How the published days of a pipeline lie: of every client that has some, or of one. */
@@ -37,6 +40,8 @@ export interface LedgerOverview {
   servedProgress(): Promise<Map<string, RunProgress>>
   /** Served chunks of a pipeline that wait for those before it, once for each of them, newest days first; at most `limit`. */
   blocked(pipeline: string, after: readonly Edge[], limit: number): Promise<BlockedChunk[]>
+  /** The published days of a pipeline within a window, of every client. */
+  calendar(pipeline: string, window: Window): Promise<CalendarDay[]>
   /** The run that has last published days of a client up to a day; null when there is none. */
   publishedBy(pipeline: string, client: string, through: Day): Promise<string | null>
 }

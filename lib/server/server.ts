@@ -6,6 +6,7 @@ import { type Health, healthRoutes, metricsRoute } from './health.ts'
 import { listRoutes } from './lists.ts'
 import { openapiRoute } from './openapi.ts'
 import { checkToken, operateRoutes, TOKEN } from './operate.ts'
+import { pageRoute } from './page/page.ts'
 import { readinessRoute } from './readiness.ts'
 
 /** What the server of a daemon tells, and how it is reached. */
@@ -39,6 +40,7 @@ export async function serve({ token = process.env[TOKEN], ...options }: ServeOpt
     listRoutes(app, ledger)
     if (token !== undefined) operateRoutes(app, { config, clients, log, token })
     openapiRoute(app, routes)
+    pageRoute(app, { config, clients, now })
   })
   return await listen(app, { host, port })
 }

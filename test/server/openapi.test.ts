@@ -21,6 +21,7 @@ interface Operation {
 }
 
 const PATHS = [
+  'GET /',
   'GET /livez',
   'GET /metrics',
   'GET /readyz',

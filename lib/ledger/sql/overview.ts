@@ -1,6 +1,6 @@
-import type { Day } from '../../chunk.ts'
+import type { Day, Window } from '../../chunk.ts'
 import type { RunProgress } from '../ledger.ts'
-import type { ExtentUpTo, LedgerOverview, Undone } from '../overview.ts'
+import type { CalendarDay, ExtentUpTo, LedgerOverview, Undone } from '../overview.ts'
 import type { BlockedChunk, Edge } from '../served.ts'
 import type { LedgerContext, Queries, SqlRow } from './database.ts'
 import { progressOf } from './reader.ts'
@@ -68,6 +68,17 @@ async function undone(db: Queries, pipeline: string): Promise<Map<string, Undone
   )
 }
 
+/** The published days of a pipeline within a window. */
+async function calendar(db: Queries, pipeline: string, { from, to }: Window): Promise<CalendarDay[]> {
+  const sql = 'SELECT client, day, rows, doubted_by FROM day WHERE pipeline = ? AND day BETWEEN ? AND ? ORDER BY client, day'
+  return (await db.all(sql, pipeline, from, to)).map(row => ({
+    client: String(row.client),
+    day: String(row.day),
+    rows: Number(row.rows),
+    doubtful: row.doubted_by !== null,
+  }))
+}
+
 /** The run that has last published days of a client up to a day. */
 async function publishedBy(db: Queries, pipeline: string, client: string, through: Day): Promise<string | null> {
   const row = await db.get(
@@ -108,6 +119,7 @@ export function overview({ db }: LedgerContext): LedgerOverview {
     undone: pipeline => undone(db, pipeline),
     servedProgress: () => servedProgress(db),
     blocked: (pipeline, after, limit) => blocked(db, pipeline, after, limit),
+    calendar: (pipeline, window) => calendar(db, pipeline, window),
     publishedBy: (pipeline, client, through) => publishedBy(db, pipeline, client, through),
   }
 }
