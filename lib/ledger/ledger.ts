@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
 import type { Cost, DayChange } from '../warehouse/warehouse.ts'
+import type { AlertLedger } from './alerts.ts'
 import type { GrantLedger } from './grants.ts'
 import type { HomeLedger } from './homes.ts'
 import type { LedgerLists } from './lists.ts'
@@ -253,7 +254,7 @@ export interface AttemptLedger {
   settle(attemptId: string, settlement: Settlement, summary: AttemptSummary): Promise<void>
 }
 
-/** The durable record of runs, chunks, attempts, published days, grants and rate limits, shared by all processes that work on them. */
+/** The durable record of runs, chunks, attempts, published days, grants, rate limits and alerts, shared by all processes that work on them. */
 export interface Ledger
   extends RunLedger,
     Partial<HomeLedger>,
@@ -262,6 +263,7 @@ export interface Ledger
     LedgerOverview,
     LedgerLists,
     GrantLedger,
-    PaceLedger {
+    PaceLedger,
+    AlertLedger {
   close(): Promise<void>
 }

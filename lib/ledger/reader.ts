@@ -1,5 +1,6 @@
 import type { Day, Window } from '../chunk.ts'
 import type { KnownShape } from '../drift.ts'
+import type { ColumnSummary } from '../summary.ts'
 import type { ChunkRecord, DriftRecord, PublishedDay, Restatement, Run, RunProgress, RunRequest, RunTotals } from './ledger.ts'
 import type { Priority } from './pace.ts'
 import type { Occasion } from './served.ts'
@@ -24,6 +25,30 @@ export interface History {
     readonly startedAt: number
     readonly finishedAt: number
   }[]
+}
+
+/** A chunk that was published or found unchanged, by its counts. */
+export interface PublishedChunk {
+  readonly client: string
+  readonly from: Day
+  readonly to: Day
+  readonly rows: number
+  /** Epoch milliseconds. */
+  readonly finishedAt: number
+  /** Empty for what an older headrace has published. */
+  readonly columns: Readonly<Record<string, ColumnSummary>>
+}
+
+/** What is known of the last weeks of a pipeline. */
+export interface Recent {
+  /** Published days, of every client, by client and day. */
+  readonly days: readonly PublishedDay[]
+  /** Chunks with such days that were published or found unchanged within these weeks, in the order they finished. */
+  readonly chunks: readonly PublishedChunk[]
+  /** Restatements made within these weeks, newest first. */
+  readonly restatements: readonly Restatement[]
+  /** Bytes billed for what was published within the last 24 hours. */
+  readonly bytesBilled: number
 }
 
 /** What the ledger knows. */
@@ -56,6 +81,8 @@ export interface LedgerReader {
   drifts(pipeline: string, limit: number): Promise<DriftRecord[]>
   /** Restatements of a pipeline, newest first. */
   restatements(pipeline: string, limit: number): Promise<Restatement[]>
+  /** What is known of a pipeline since a day: one query for each part, whatever the number of clients. `now` in epoch milliseconds. */
+  recent(pipeline: string, since: Day, now: number): Promise<Recent>
   /** What a pipeline did lately. */
   history(pipeline: string): Promise<History>
   /** When a run of this pipeline last finished, in epoch milliseconds. */

@@ -1,7 +1,8 @@
 import { addDays, toEpochDay } from '../chunk.ts'
+import type { PublishedChunk } from '../ledger/reader.ts'
 import { BASELINE_DAYS, median } from './baseline.ts'
 import { clientsText, type Finding, numberText, percentText } from './finding.ts'
-import { findingAt, isJudged, type PublishedChunk, sumOf, type Watched } from './watched.ts'
+import { findingAt, isJudged, sumOf, type Watched } from './watched.ts'
 
 /** Chunks without which nothing is expected of the columns of the next one. */
 const FEWEST_CHUNKS = 7

@@ -209,3 +209,8 @@ export function numberText(number: number): string {
 export function percentText(share: number): string {
   return `${(share * 100).toLocaleString('en', { maximumSignificantDigits: 2 })} %`
 }
+
+/** What names a finding for as long as it lasts. What is late or held is so because of an API, whatever pipelines read it. */
+export function findingId({ monitor, pipelines, subject }: Pick<Finding, 'monitor' | 'pipelines' | 'subject'>): string {
+  return [monitor, ...(monitor === 'held' || monitor === 'freshness' ? [] : pipelines), subject].join(' ').trim()
+}

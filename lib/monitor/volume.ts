@@ -24,8 +24,8 @@ interface Together extends Compared {
 const LEAST_SPREAD = 0.03
 
 /**
- * Rows of a day against the same weekday, of each client, and of all together. Nothing is said of holidays, while history is short, and of a client without a
- * row: see `empty`.
+ * Rows of a day against the same weekday, of each client, and of all together. Nothing is said of holidays, while history is short, and of clients
+ * without a row: see `empty`.
  */
 export function volume(watched: Watched): Finding[] {
   const { leastRows, deviations, share, shareOfAll } = watched.pipeline.thresholds
@@ -47,6 +47,15 @@ export function volume(watched: Watched): Finding[] {
   return subjects.map(subject => findingOf(watched, subject, far.get(subject) ?? [], farTogether.get(subject)?.[0]))
 }
 
+/** Rows of the newest whole day against what is expected of them, over all clients; undefined while history is short, and on holidays. */
+export function volumeRatio(watched: Watched): number | undefined {
+  const { clients } = compare(watched)
+  const newest = clients.reduce((last, { epochDay }) => Math.max(last, epochDay), 0)
+  const members = clients.filter(({ epochDay }) => epochDay === newest)
+  const expected = sumOf(members, ({ baseline }) => baseline.expected)
+  return expected === 0 ? undefined : sumOf(members, ({ value }) => value) / expected
+}
+
 function direction({ value, baseline }: Compared): 'more' | 'fewer' {
   return value > baseline.expected ? 'more' : 'fewer'
 }
@@ -60,7 +69,8 @@ function compare(watched: Watched): { readonly clients: readonly ComparedDay[]; 
   })
   const sums = new Map<number, number>()
   for (const days of rows.values()) for (const [epochDay, value] of days) sums.set(epochDay, (sums.get(epochDay) ?? 0) + value)
-  const all = [...Map.groupBy(clients, ({ epochDay }) => epochDay)].flatMap(([epochDay, members]) => {
+  const some = clients.filter(({ value }) => value > 0)
+  const all = [...Map.groupBy(some, ({ epochDay }) => epochDay)].flatMap(([epochDay, members]) => {
     const baseline = baselineOf(sums, epochDay, holidays)
     if (baseline === undefined || members.length < 2) return []
     // Expected is what those are expected to have that are there: a client that is missing is not a matter of volume.

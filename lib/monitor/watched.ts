@@ -1,8 +1,8 @@
-import { type Day, fromEpochDay, toEpochDay } from '../chunk.ts'
+import { fromEpochDay, toEpochDay } from '../chunk.ts'
 import type { Client } from '../config.ts'
 import type { ChunkRecord, DriftRecord, PublishedDay, Restatement } from '../ledger/ledger.ts'
+import type { PublishedChunk } from '../ledger/reader.ts'
 import type { Pipeline } from '../pipeline.ts'
-import type { ColumnSummary } from '../summary.ts'
 import { BASELINE_DAYS } from './baseline.ts'
 import { endOfDay } from './deadline.ts'
 import { type Finding, MONITORS, type MonitorName, type Place, sortedPlaces } from './finding.ts'
@@ -14,17 +14,6 @@ export const JUDGED_DAYS = 7
 export const HISTORY_DAYS = BASELINE_DAYS + JUDGED_DAYS
 
 const DAY_MS = 86_400_000
-
-/** A chunk that was published or found unchanged, by its counts. */
-export interface PublishedChunk {
-  readonly client: string
-  readonly from: Day
-  readonly to: Day
-  readonly rows: number
-  /** Epoch milliseconds. */
-  readonly finishedAt: number
-  readonly columns: Readonly<Record<string, ColumnSummary>>
-}
 
 /** What monitors look at: the declaration of a pipeline, and what the ledger holds of it. Never the rows. */
 export interface Watched {

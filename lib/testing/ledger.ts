@@ -6,6 +6,7 @@ import { READ_CASES } from './ledger-read-cases.ts'
 import { RUN_CASES } from './ledger-run-cases.ts'
 import { SERVED_CASES } from './ledger-served-cases.ts'
 import { SHAPE_CASES } from './ledger-shape-cases.ts'
+import { WATCH_CASES } from './ledger-watch-cases.ts'
 
 export type { LedgerCase, LedgerHost } from './ledger-case.ts'
 
@@ -18,4 +19,5 @@ export const LEDGER_CASES: readonly LedgerCase[] = [
   ...SHAPE_CASES,
   ...GRANT_CASES,
   ...READ_CASES,
+  ...WATCH_CASES,
 ]

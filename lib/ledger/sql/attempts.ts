@@ -93,6 +93,8 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
         deduplicated,
         inserted,
         deleted,
+        columns: JSON.stringify(summary.columns),
+        bytes_billed: Math.round(summary.cost?.bytesBilled ?? 0),
         summary: JSON.stringify(summary),
       },
       { attempt_id: attemptId },

@@ -1,4 +1,5 @@
 import type { Ledger } from '../ledger.ts'
+import { alerts } from './alerts.ts'
 import { attempts } from './attempts.ts'
 import type { LedgerDatabase } from './database.ts'
 import { grants } from './grants.ts'
@@ -30,6 +31,7 @@ export function sqlLedger({ db, pacing, owner }: SqlLedgerOptions): Ledger {
     ...runs(context),
     ...attempts(context),
     ...grants(context),
+    ...alerts(context),
     ...pace(pacing),
     async close() {
       await db.close()

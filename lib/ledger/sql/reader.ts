@@ -7,6 +7,7 @@ import type { Occasion } from '../served.ts'
 import { CHUNK_STATES, type ChunkState, PROBLEM_STATES, sqlList } from '../states.ts'
 import type { LedgerContext, Queries, SqlRow } from './database.ts'
 import { history } from './history.ts'
+import { publishedDay, recent, restatement } from './recent.ts'
 import { drifts, knownShape } from './shapes.ts'
 
 /** A request as text; the order of its clients means nothing, and neither does the API behind them. */
@@ -178,18 +179,7 @@ async function isOver(db: Queries, { pipeline, client, window_from, window_to, g
 /** Restated days, newest first. */
 async function restatements(db: Queries, pipeline: string, limit: number): Promise<Restatement[]> {
   const rows = await db.all('SELECT * FROM restatement WHERE pipeline = ? ORDER BY at DESC, client, day LIMIT ?', pipeline, limit)
-  return rows.map(row => ({
-    pipeline,
-    client: String(row.client),
-    day: String(row.day),
-    added: Number(row.added),
-    removed: Number(row.removed),
-    rowsBefore: Number(row.rows_before),
-    rowsAfter: Number(row.rows_after),
-    totalsBefore: JSON.parse(String(row.totals_before)),
-    totalsAfter: JSON.parse(String(row.totals_after)),
-    at: Number(row.at),
-  }))
+  return rows.map(restatement)
 }
 
 /** When a run last finished. */
@@ -221,20 +211,6 @@ export function chunkRecord(row: SqlRow): ChunkRecord {
   }
 }
 
-function publishedDay(row: SqlRow): PublishedDay {
-  return {
-    client: String(row.client),
-    day: String(row.day),
-    rows: Number(row.rows),
-    rejected: Number(row.rejected),
-    fingerprint: String(row.fingerprint),
-    totals: JSON.parse(String(row.totals)),
-    attemptId: String(row.attempt_id),
-    publishedAt: Number(row.published_at),
-    doubtful: row.doubted_by !== null,
-  }
-}
-
 /** Everything that is only read. */
 export function reader({ db }: LedgerContext): LedgerReader {
   return {
@@ -252,6 +228,7 @@ export function reader({ db }: LedgerContext): LedgerReader {
     knownShape: (pipeline, client) => knownShape(db, pipeline, client),
     drifts: (pipeline, limit) => drifts(db, pipeline, limit),
     restatements: (pipeline, limit) => restatements(db, pipeline, limit),
+    recent: (pipeline, since, now) => recent(db, pipeline, since, now),
     history: pipeline => history(db, pipeline),
     lastFinished: pipeline => lastFinished(db, pipeline),
   }

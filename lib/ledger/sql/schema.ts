@@ -198,4 +198,18 @@ export const MIGRATIONS: readonly string[] = [
     at INTEGER NOT NULL
   );
   `,
+  `
+  ALTER TABLE attempt ADD COLUMN columns TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE attempt ADD COLUMN bytes_billed INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX attempt_finished ON attempt (pipeline, finished_at);
+  CREATE INDEX day_recent ON day (pipeline, day);
+
+  CREATE TABLE alert (
+    id TEXT PRIMARY KEY,
+    content TEXT NOT NULL,
+    told_at INTEGER,
+    ended INTEGER NOT NULL DEFAULT 0,
+    claimed_until INTEGER NOT NULL DEFAULT 0
+  );
+  `,
 ]

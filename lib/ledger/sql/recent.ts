@@ -1,0 +1,77 @@
+import type { Day } from '../../chunk.ts'
+import type { PublishedDay, Restatement } from '../ledger.ts'
+import type { PublishedChunk, Recent } from '../reader.ts'
+import type { Queries, SqlRow } from './database.ts'
+
+const DAY_MS = 86_400_000
+
+/** What is known of a pipeline since a day. */
+export async function recent(db: Queries, pipeline: string, since: Day, now: number): Promise<Recent> {
+  const sinceMs = Date.parse(since)
+  const days = await db.all('SELECT * FROM day WHERE pipeline = ? AND day >= ? ORDER BY client, day', pipeline, since)
+  const chunks = await db.all(
+    'SELECT client, window_from, window_to, staged, finished_at, columns FROM attempt WHERE pipeline = ? AND finished_at >= ? ' +
+      "AND window_to >= ? AND outcome IN ('published', 'unchanged') ORDER BY generation",
+    pipeline,
+    sinceMs,
+    since,
+  )
+  const restated = await db.all(
+    'SELECT * FROM restatement WHERE pipeline = ? AND at >= ? ORDER BY at DESC, client, day',
+    pipeline,
+    sinceMs,
+  )
+  const billed = await db.get(
+    'SELECT sum(bytes_billed) AS bytes FROM attempt WHERE pipeline = ? AND finished_at > ?',
+    pipeline,
+    now - DAY_MS,
+  )
+  return {
+    days: days.map(publishedDay),
+    chunks: chunks.map(publishedChunk),
+    restatements: restated.map(restatement),
+    bytesBilled: Number(billed?.bytes ?? 0),
+  }
+}
+
+function publishedChunk(row: SqlRow): PublishedChunk {
+  return {
+    client: String(row.client),
+    from: String(row.window_from),
+    to: String(row.window_to),
+    rows: Number(row.staged),
+    finishedAt: Number(row.finished_at),
+    columns: JSON.parse(String(row.columns)),
+  }
+}
+
+/** A row of the table of published days. */
+export function publishedDay(row: SqlRow): PublishedDay {
+  return {
+    client: String(row.client),
+    day: String(row.day),
+    rows: Number(row.rows),
+    rejected: Number(row.rejected),
+    fingerprint: String(row.fingerprint),
+    totals: JSON.parse(String(row.totals)),
+    attemptId: String(row.attempt_id),
+    publishedAt: Number(row.published_at),
+    doubtful: row.doubted_by !== null,
+  }
+}
+
+/** A row of the table of restatements. */
+export function restatement(row: SqlRow): Restatement {
+  return {
+    pipeline: String(row.pipeline),
+    client: String(row.client),
+    day: String(row.day),
+    added: Number(row.added),
+    removed: Number(row.removed),
+    rowsBefore: Number(row.rows_before),
+    rowsAfter: Number(row.rows_after),
+    totalsBefore: JSON.parse(String(row.totals_before)),
+    totalsAfter: JSON.parse(String(row.totals_after)),
+    at: Number(row.at),
+  }
+}
