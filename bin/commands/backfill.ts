@@ -7,18 +7,21 @@ import type { Restatement, RunTotals, StateTotals } from '../../lib/ledger/ledge
 import { CHUNK_STATES, PROBLEM_STATES } from '../../lib/ledger/states.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { serveMetrics } from '../../lib/server/server.ts'
+import { partOf, type Shard, shardText } from '../../lib/shard.ts'
 import { columns, count, duration, output, plural } from '../output.ts'
 import { Progress } from '../progress.ts'
+import { checkShard, type ShardOptions, shardOf } from '../shard.ts'
 import { listenToSignals } from '../signals.ts'
 import { withConfig } from './context.ts'
 import { type PlanOptions, plan } from './plan.ts'
 import { ALL, problemLines } from './status.ts'
 
 /** What `headrace backfill` takes. */
-export interface BackfillOptions extends PlanOptions {
+export interface BackfillOptions extends Omit<PlanOptions, 'shard'>, ShardOptions {
   readonly from: string
   readonly to: string
   readonly concurrency?: number
+  readonly sameHost?: boolean
   readonly dryRun?: boolean
   readonly metricsPort?: number
   readonly metricsHost: string
@@ -30,8 +33,9 @@ const LISTED = 10
 
 /** `headrace backfill`: reads a window of days for some clients and publishes it. */
 export async function backfill(options: BackfillOptions): Promise<void> {
+  const shard = shardOf(options, process.env)
   if (options.dryRun) {
-    await plan(options)
+    await plan({ ...options, shard })
     return
   }
   const window = parseWindow(options.from, options.to)
@@ -39,7 +43,13 @@ export async function backfill(options: BackfillOptions): Promise<void> {
   const read = async (loaded: Config): Promise<void> => {
     const config = withConcurrency(loaded, options.concurrency)
     const pipeline = findPipeline(config, options.pipeline)
+    checkShard(shard, config, options.sameHost === true)
     const clients = (await resolveClients(config, options.clients, control.stop)).map(({ id }) => id)
+    const part = partOf(shard, { window, clients }, pipeline.chunk.days)
+    if (part === undefined) {
+      nothingToDo(pipeline, shard, { window, clients: clients.length, json: options.json === true })
+      return
+    }
     control.drainMs = config.settings.drainSeconds * 1_000
     const registry = new Registry()
     const log = createLog(options.logLevel)
@@ -59,14 +69,15 @@ export async function backfill(options: BackfillOptions): Promise<void> {
     try {
       const result = await runBackfill(
         config,
-        { pipeline, window, clients, force: options.force === true, missing: options.missing === true },
+        { pipeline, ...part, force: options.force === true, missing: options.missing === true },
         { log, registry, observe: progress.observe, control },
       )
       progress.stop()
       process.exitCode = result.exitCode
       await account(config, pipeline, result, {
-        window,
-        clients: clients.length,
+        window: part.window,
+        clients: part.clients.length,
+        shard,
         warnings: Object.fromEntries(progress.warnings),
         seconds: (performance.now() - started) / 1_000,
         json: options.json === true,
@@ -86,6 +97,7 @@ function withConcurrency(config: Config, concurrency: number | undefined): Confi
 interface Account {
   readonly window: Window
   readonly clients: number
+  readonly shard: Shard
   /** How often which warning was given. */
   readonly warnings: Readonly<Partial<Record<WarningName, number>>>
   readonly seconds: number
@@ -95,7 +107,7 @@ interface Account {
 /** The closing account: where every record went, and what waits for somebody. */
 async function account(config: Config, pipeline: Pipeline, result: BackfillResult, asked: Account): Promise<void> {
   const { run, totals, exitCode } = result
-  const { window, clients, warnings, seconds, json } = asked
+  const { window, clients, shard, warnings, seconds, json } = asked
   const problems = await config.ledger.problems(pipeline.name, run.id, json ? ALL : LISTED)
   const restatements = await config.ledger.restatements(pipeline.name, Math.min(totals.restatedDays, LISTED))
   if (json) {
@@ -104,6 +116,7 @@ async function account(config: Config, pipeline: Pipeline, result: BackfillResul
       pipeline: pipeline.name,
       ...window,
       clients,
+      shard: shardText(shard),
       run: run.id,
       resumed: run.resumed,
       exitCode,
@@ -124,6 +137,19 @@ async function account(config: Config, pipeline: Pipeline, result: BackfillResul
   for (const problem of problems) for (const line of problemLines(problem)) output.line(line)
   const more = PROBLEM_STATES.reduce((sum, state) => sum + (totals.states[state]?.chunks ?? 0), 0) - problems.length
   if (more > 0) output.line(`\nand ${plural(more, 'chunk')} more; headrace status lists them`)
+}
+
+/** More shards than there are clients, or chunks of the only one: that is no mistake, and said. */
+function nothingToDo(
+  pipeline: Pipeline,
+  shard: Shard,
+  { window, clients, json }: Pick<Account, 'window' | 'clients' | 'json'>,
+): void {
+  const totals: RunTotals = { states: {}, emptyChunks: 0, restatedDays: 0 }
+  const empty = { run: null, resumed: false, exitCode: 0, seconds: 0, ...totals, warnings: {}, problems: [] }
+  if (json)
+    output.json({ command: 'backfill', pipeline: pipeline.name, ...window, clients: 0, shard: shardText(shard), ...empty })
+  else output.line(`${pipeline.name}, shard ${shardText(shard)} of ${plural(clients, 'client')}: nothing falls to it.`)
 }
 
 function restated({ client, day, rowsBefore, rowsAfter, added, removed, totalsBefore, totalsAfter }: Restatement): string {

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { OPTIONS } from '../../lib/index.ts'
 import { backfill } from './backfill.ts'
 import { daemon } from './daemon.ts'
-import { common, list, logLevel, wholeNumber } from './options.ts'
+import { common, list, logLevel, shard, wholeNumber } from './options.ts'
 
 /** Turns a command into a backfill: `headrace backfill` and `headrace-backfill` are the same. */
 export function backfillCommand(command: Command): Command {
@@ -12,6 +12,13 @@ export function backfillCommand(command: Command): Command {
     .requiredOption('--to <day>', 'last day, YYYY-MM-DD')
     .option('--clients <a,b>', 'only these clients', list)
     .option('--missing', 'only days that were never published')
+    .option('--shard <i/n>', 'only the i-th of n parts, from 0; all n together are everything', shard)
+    .option(
+      '--shards <n>',
+      'which of n parts says JOB_COMPLETION_INDEX, as in an Indexed Job of Kubernetes',
+      wholeNumber(1, 999_999),
+    )
+    .option('--same-host', 'all parts run on this host, and may share a ledger in a file')
     .option('--concurrency <n>', 'chunks read at the same time', wholeNumber(1, OPTIONS.concurrency.max))
     .option('--dry-run', 'show what would be read, and read nothing')
     .option('--force', 'publish what the API says now: no comparison with what is there, no guard on volume or emptiness')

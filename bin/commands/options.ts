@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LogLevel } from '../../lib/log.ts'
+import { parseShard, type Shard } from '../../lib/shard.ts'
 import { count } from '../output.ts'
 
 /** What every command takes. */
@@ -44,4 +45,11 @@ export function list(text: string): string[] {
     .filter(name => name !== '')
   if (names.length === 0) throw new InvalidArgumentError('It names nobody.')
   return names
+}
+
+/** One of several parts, `3/20`. */
+export function shard(text: string): Shard {
+  const found = parseShard(text)
+  if (found === undefined) throw new InvalidArgumentError('It must be i/n, and i from 0 to n - 1.')
+  return found
 }

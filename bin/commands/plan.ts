@@ -6,6 +6,7 @@ import { estimatePlan } from '../../lib/estimate.ts'
 import type { Run } from '../../lib/ledger/ledger.ts'
 import type { LedgerReader } from '../../lib/ledger/reader.ts'
 import { type PlannedChunk, planBackfill, requestOf, withReasons } from '../../lib/plan.ts'
+import { partOf, type Shard } from '../../lib/shard.ts'
 import { columns, count, minute, output, plural } from '../output.ts'
 import { patientCall, withConfig } from './context.ts'
 import { type DueOptions, figuresOf, due as planOfNow } from './due.ts'
@@ -16,6 +17,8 @@ export interface PlanOptions extends DueOptions {
   readonly to?: string
   readonly missing?: boolean
   readonly force?: boolean
+  /** Of a backfill the part that this shard reads. */
+  readonly shard?: Shard
 }
 
 /** Chunks listed by name; beyond it they are only counted. */
@@ -44,7 +47,10 @@ async function planBackfillOf(options: PlanOptions, window: Window): Promise<voi
     const clients = (await resolveClients(config, options.clients, patientCall.signal)).map(({ id }) => id)
     const { ledger, warehouse } = config
     const compiled = compilePipeline(pipeline, warehouse)
-    const wanted = { window, clients, force: options.force === true, missing: options.missing === true }
+    const whole = { window, clients }
+    const { shard } = options
+    const part = shard === undefined ? whole : partOf(shard, whole, pipeline.chunk.days)
+    const wanted = { ...(part ?? { window, clients: [] }), force: options.force === true, missing: options.missing === true }
     const open = await ledger.openRun(requestOf(compiled, wanted))
     const chunks = open === undefined ? planBackfill(pipeline, wanted, ledger) : leftOf(open, ledger)
     const due = await Array.fromAsync(withReasons(chunks, ledger))
@@ -54,8 +60,8 @@ async function planBackfillOf(options: PlanOptions, window: Window): Promise<voi
       output.json({
         command: 'plan',
         pipeline: pipeline.name,
-        ...window,
-        clients: clients.length,
+        ...wanted.window,
+        clients: wanted.clients.length,
         takesUp: open?.id ?? null,
         estimate,
         chunks: due.map(({ chunk, why }) => ({ client: chunk.client, ...chunk.window, why })),
@@ -63,7 +69,7 @@ async function planBackfillOf(options: PlanOptions, window: Window): Promise<voi
       return
     }
     output.line(
-      `${pipeline.name}, ${windowText(window)}, ${plural(clients.length, 'client')}: ${plural(due.length, 'chunk')} due`,
+      `${pipeline.name}, ${windowText(wanted.window)}, ${plural(wanted.clients.length, 'client')}: ${plural(due.length, 'chunk')} due`,
     )
     if (open !== undefined) output.line(`  what is left of the run of ${minute(open.startedAt)}, which is taken up`)
     for (const [why, chunks] of reasons) output.line(`  ${count(chunks.length)} ${WHY[why]}`)
