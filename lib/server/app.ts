@@ -44,8 +44,13 @@ export const LIMITS = {
   checkMs: 1_000,
   /** How long a connection may stay without a request. */
   idleMs: 30_000,
+  /** How long one may stay without a byte on it, for those who do not read their answer; longer than anybody may wait. */
+  silentMs: 90_000,
   connections: 1_000,
-} as const
+}
+
+/** The same, with other numbers. */
+export type Limits = Readonly<typeof LIMITS>
 
 /** What a request is refused with: an error for people, and the status that says so to programs. */
 export class Refusal extends Error {
@@ -74,13 +79,14 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
 export type Register = (app: FastifyInstance, routes: readonly RouteOptions[]) => void
 
 /** Makes a server for an address. Where only this host can reach it, requests that call it by another name are refused. */
-export function createApp(log: Log, host: string, register: Register, limits: typeof LIMITS = LIMITS): FastifyInstance {
+export function createApp(log: Log, host: string, register: Register, limits: Limits = LIMITS): FastifyInstance {
   const loopback = LOOPBACK.test(host)
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.idleMs,
+    connectionTimeout: limits.silentMs,
     routerOptions: { maxParamLength: 1_024 },
     http: {
       maxHeaderSize: limits.headerBytes,
