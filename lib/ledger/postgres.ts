@@ -20,8 +20,8 @@ export interface PostgresOptions {
 /** How long what must be written waits for other writers, for an answer, and for a server that is away. */
 const LEDGER = { lock: 'ledger', lockMs: 20_000, connectMs: 5_000, statementMs: 30_000, patienceMs: 60_000, durable: true }
 
-/** How long a request waits before it goes on without having asked. */
-const PACE = { lock: 'pace', lockMs: 20, connectMs: 1_000, statementMs: 1_000, patienceMs: 0, durable: false }
+/** How long a request waits before it goes on without having asked: longer than for SQLite, because nothing else in the process waits with it. */
+const PACE = { lock: 'pace', lockMs: 100, connectMs: 1_000, statementMs: 1_000, patienceMs: 0, durable: false }
 
 /** The ledger in a schema of PostgreSQL, 11 or later, for any number of processes on any number of hosts. */
 export function postgres({ url, schema = 'headrace', now, owner = ownerOf() }: PostgresOptions): Ledger {
