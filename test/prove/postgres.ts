@@ -1,4 +1,5 @@
 import { PostgresServer } from '../support/postgres.ts'
+import { backfills } from './postgres/backfills.ts'
 import { conformance } from './postgres/conformance.ts'
 import { refusals, values } from './postgres/contents.ts'
 import { hangs, lostAnswers, standstill } from './postgres/faults.ts'
@@ -24,6 +25,7 @@ try {
   await waiting
   await pace(server)
   await crashes(server)
+  await backfills(server)
 } finally {
   await server.close()
 }

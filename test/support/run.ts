@@ -10,10 +10,10 @@ import {
   createLog,
   defineConfig,
   duckdb,
+  ledger,
   type Options,
   type Pipeline,
   type RunEvent,
-  sqlite,
 } from '../../lib/index.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import { adsTable } from './ads.ts'
@@ -50,15 +50,15 @@ export function deadOwner(): string {
   return `${hostname()} ${deadPid++} 1`
 }
 
-/** Runs a backfill in this process into DuckDB and SQLite files of the folder. */
+/** Runs a backfill in this process into the DuckDB file of the folder. */
 export async function run(options: RunOptions): Promise<BackfillResult> {
   const { folder, pipeline, from, to, clients, force = false, missing = false } = options
-  const ledger = openLedger(folder, options.owner, options.now)
+  const opened = openLedger(folder, options.owner, options.now)
   const config = defineConfig({
     pipelines: [pipeline],
     clients,
     warehouse: duckdb({ path: join(folder, 'warehouse.duckdb') }),
-    ledger,
+    ledger: opened,
     settings: { retryBaseSeconds: 0, retryCapSeconds: 0, ...options.settings },
   })
   try {
@@ -76,13 +76,14 @@ export async function run(options: RunOptions): Promise<BackfillResult> {
       },
     )
   } finally {
-    await ledger.close()
+    await opened.close()
   }
 }
 
-/** The ledger of a folder. */
-export function openLedger(folder: string, owner?: string, now = Date.now): Ledger {
-  return sqlite({ path: join(folder, 'ledger.sqlite'), now, ...(owner === undefined ? {} : { owner }) })
+/** The ledger of a folder, or the one that the environment names. */
+export function openLedger(folder: string, owner?: string, now?: () => number): Ledger {
+  const path = join(folder, 'ledger.sqlite')
+  return ledger({ path, ...(now === undefined ? {} : { now }), ...(owner === undefined ? {} : { owner }) })
 }
 
 /** Waits until nothing that this process began holds the warehouse of a folder any more. */
