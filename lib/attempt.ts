@@ -9,11 +9,12 @@ import { KeyTable } from './fingerprint.ts'
 import { previousRows } from './guards.ts'
 import type { Http } from './http/client.ts'
 import type { AttemptSummary, Claim, Ledger, PublishedDay, Settlement } from './ledger/ledger.ts'
+import type { Recorded } from './ledger/publishing.ts'
 import type { Step } from './metrics.ts'
 import { Report, type ReportContext } from './report.ts'
 import { settlementOf } from './settlement.ts'
 import type { Shape } from './shape.ts'
-import type { Committed, Committer } from './steps/commit.ts'
+import type { Committer } from './steps/commit.ts'
 import type { EncodeTarget } from './steps/encode.ts'
 import type { Staged, StageTarget } from './steps/stage.ts'
 import type { DaySummary } from './summary.ts'
@@ -28,7 +29,7 @@ export type FaultPoint = 'claimed' | 'page' | 'batch' | 'staged' | 'committing' 
 export interface RunContext extends ReportContext, ApiContext {
   readonly ledger: Ledger
   readonly warehouse: Warehouse
-  readonly committer: Committer
+  readonly committer: Committer<Recorded>
   /** Whether a chunk whose tries are used up is tried again for some hours. */
   readonly persistent: boolean
   /** Runs the reading of a chunk in one of the slots for it. */
@@ -47,8 +48,8 @@ export interface StagedAttempt {
   readonly checkKey: boolean
   /** How the warehouse finds what is staged. */
   readonly receipt: string
-  /** What the ledger keeps, before and after a publication. */
-  summary(publication?: Committed): AttemptSummary
+  /** What the ledger keeps. */
+  readonly summary: AttemptSummary
   /** Where it is staged. */
   readonly target: AttemptTarget
 }
@@ -187,7 +188,7 @@ export class Attempt {
       drifts,
       checkKey: target.keys?.overflowed ?? false,
       receipt,
-      summary: publication => this.summary(days, publication),
+      summary: this.summary(days),
       target,
     }
   }
@@ -207,7 +208,7 @@ export class Attempt {
   }
 
   /** Everything the ledger remembers of this attempt. */
-  summary(days: readonly DaySummary[], publication?: Committed): AttemptSummary {
+  summary(days: readonly DaySummary[]): AttemptSummary {
     const { claim, chunk, compiled } = this
     const { pages, extracted, stagedRows, rejected, deduplicated, rejectedBy, bytes } = this.#tally
     const { requests, retries, waitedMs, bytes: received } = this.#http.usage
@@ -219,7 +220,7 @@ export class Attempt {
       to: chunk.window.to,
       attempt: claim.attempt,
       attemptId: claim.attemptId,
-      groupId: publication?.groupId ?? null,
+      groupId: null,
       headrace: VERSION,
       schemaHash: compiled.schemaHash,
       pipelineHash: compiled.pipelineHash,
@@ -231,14 +232,14 @@ export class Attempt {
         staged: stagedRows,
         rejected,
         deduplicated,
-        deleted: publication?.deleted ?? 0,
-        inserted: publication?.inserted ?? 0,
-        present: publication === undefined ? null : publication.present.reduce((sum, { rows }) => sum + rows, 0),
+        deleted: 0,
+        inserted: 0,
+        present: null,
         previous: previousRows(chunk, this.#published),
       },
       rejectedBy: Object.fromEntries(rejectedBy),
       stagedBytes: bytes,
-      cost: publication?.cost ?? null,
+      cost: null,
       days,
       columns: this.#tally.summary.columns(),
       fields: [...this.shape.fields().counts.keys()],

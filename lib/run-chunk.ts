@@ -6,12 +6,12 @@ import type { CompiledPipeline } from './compile.ts'
 import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
 import { confirmEmpty, guard, restatedDays, sameDays } from './guards.ts'
 import type { AttemptSummary, Claim, PublishedDay, Restatement } from './ledger/ledger.ts'
+import type { Recorded } from './ledger/publishing.ts'
 import type { ChunkState } from './ledger/states.ts'
+import { record } from './record.ts'
 import type { Batch, EncodedPage, MappedPage } from './row.ts'
 import { batch } from './steps/batch.ts'
-import type { Committed } from './steps/commit.ts'
 import { encodePage } from './steps/encode.ts'
-import { reconcile } from './steps/reconcile.ts'
 import { siftRows } from './steps/sift.ts'
 import { stageBatch } from './steps/stage.ts'
 import type { Member } from './warehouse/warehouse.ts'
@@ -56,27 +56,29 @@ export async function runChunk(
       return memberOf(claim, now, published, !force && sameDays(now.days, published) ? 'confirm' : 'publish')
     }
     let member = check(staged)
-    await ledger.staged(attemptId, staged.summary())
-    await context.fault?.('staged', claim)
-
-    const commit = attempt.timed('commit', (one: Member) => committer.publish(pipeline.table, pipeline.totals, one))
-    let publication: Committed
+    const publish = attempt.timed('commit', async (one: Member, { summary }: StagedAttempt): Promise<Recorded> => {
+      await ledger.staged(attemptId, summary, one)
+      await context.fault?.('staged', claim)
+      const reconciled = attempt.timed('reconcile', record)
+      return await committer.publish(pipeline, one, {
+        record: async committed => {
+          await context.fault?.('committed', claim)
+          const recorded = await reconciled(ledger, { member: one, summary, published }, committed, context.now())
+          await context.fault?.('recorded', claim)
+          return recorded
+        },
+        withdraw: () => ledger.withdraw(attemptId),
+      })
+    })
+    let result: Recorded
     try {
-      publication = await commit(member)
+      result = await publish(member, staged)
     } catch (error) {
       staged = await sift(attempt, staged.target, error)
       member = check(staged)
-      publication = await commit(member)
+      result = await publish(member, staged)
     }
-    await context.fault?.('committed', claim)
-    attempt.timed('reconcile', reconcile)(member, publication)
-
-    const summary = staged.summary(publication)
-    const restatements = restatementsOf(claim, staged, published, publication.changes, summary.finishedAt)
-    const state = publication.outcome === 'unchanged' ? 'unchanged' : 'published'
-    if (state === 'unchanged') await ledger.unchanged(attemptId, summary)
-    else await ledger.published(attemptId, summary, restatements)
-    await context.fault?.('recorded', claim)
+    const { state, summary, restatements } = result
     if (member.intent === 'confirm' && state === 'published') {
       attempt.report.warn(
         'TABLE_DIVERGED',
@@ -161,31 +163,8 @@ function memberOf(claim: Claim, staged: StagedAttempt, published: readonly Publi
   }
 }
 
-function restatementsOf(
-  { chunk }: Claim,
-  { days }: StagedAttempt,
-  published: readonly PublishedDay[],
-  changes: readonly { readonly day: string; readonly added: number; readonly removed: number }[],
-  at: number,
-): Restatement[] {
-  return changes.flatMap(change => {
-    const before = published.find(({ day }) => day === change.day)
-    const after = days.find(({ day }) => day === change.day)
-    if (before === undefined || after === undefined || (change.added === 0 && change.removed === 0)) return []
-    return [
-      {
-        ...change,
-        pipeline: chunk.pipeline,
-        client: chunk.client,
-        rowsBefore: before.rows,
-        rowsAfter: after.rows,
-        totalsBefore: before.totals,
-        totalsAfter: after.totals,
-        at,
-      },
-    ]
-  })
-}
+/** Rejects of a chunk that is held are kept; the ledger has nothing to say of it. */
+const NOTHING_MORE = { record: async () => undefined, withdraw: async () => undefined }
 
 /** The attempt failed: what is kept of it, and what happens next. */
 async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error: HeadraceError): Promise<ChunkResult> {
@@ -194,16 +173,15 @@ async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error
   let settlement = attempt.settlement(error)
   if (settlement.state === 'held' && staged !== undefined && staged.rows.rejected > 0) {
     // The rejects are the evidence; whoever decides must be able to see them, although the rows stay out.
-    const { table, totals } = compiled.pipeline
     try {
-      await context.committer.publish(table, totals, memberOf(claim, staged, [], 'rejects'))
+      await context.committer.publish(compiled.pipeline, memberOf(claim, staged, [], 'rejects'), NOTHING_MORE)
     } catch (thrown) {
       problem = asHeadraceError(thrown)
       settlement = attempt.settlement(problem)
     }
   }
   attempt.report.failed(settlement, problem)
-  const summary = staged?.summary() ?? attempt.summary([])
+  const summary = staged?.summary ?? attempt.summary([])
   if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
   return { state: settlement.state, summary, restatements: [], error: problem, parts: settlement.parts ?? [] }
 }

@@ -11,7 +11,7 @@ import { definePipeline } from '../lib/pipeline.ts'
 import { type DueRun, planDue } from '../lib/plan.ts'
 import { dayAt, lastOccasion, type Schedule } from '../lib/schedule.ts'
 import { date, defineTable, string } from '../lib/table.ts'
-import { fresh, PROBLEM, publish, summaryOf } from './ledger/kit.ts'
+import { fresh, PROBLEM, publish, stage, summaryOf } from './ledger/kit.ts'
 
 const HOUR = 3_600_000
 const LEASE = HOUR
@@ -45,7 +45,7 @@ async function end(ledger: Ledger, ending: string): Promise<boolean> {
   if (claim === undefined || 'waitMs' in claim) return false
   if (ending === 'published') await publish(ledger, claim)
   else {
-    await ledger.staged(claim.attemptId, summaryOf(claim))
+    await stage(ledger, claim)
     await ledger.committing([claim.attemptId])
     const problem = { problem: PROBLEM, certain: false }
     if (ending === 'failed' || ending === 'held' || ending === 'parked') {

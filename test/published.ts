@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { daysOf, type Window } from '../lib/chunk.ts'
 import type { AttemptSummary, Ledger, PublishedDay } from '../lib/ledger/ledger.ts'
 import { sqlite } from '../lib/ledger/sqlite.ts'
+import type { Member } from '../lib/warehouse/warehouse.ts'
 
 /** A ledger in a folder that is gone after the test. */
 export function ledgerOf(t: Test): Ledger {
@@ -36,7 +37,7 @@ export async function publish(
   const attemptId = await claimed(ledger, pipeline, client, window)
   const plain = summaryOf(pipeline, client, window, attemptId, rows)
   const summary = { ...plain, ...times, api: { ...plain.api, requests } }
-  await ledger.staged(attemptId, summary)
+  await ledger.staged(attemptId, summary, memberOf(summary))
   await ledger.committing([attemptId])
   await ledger.published(attemptId, summary, [])
 }
@@ -44,8 +45,14 @@ export async function publish(
 /** Begins a commit of a window and leaves it. */
 export async function leaveOpen(ledger: Ledger, pipeline: string, client: string, window: Window): Promise<void> {
   const attemptId = await claimed(ledger, pipeline, client, window)
-  await ledger.staged(attemptId, summaryOf(pipeline, client, window, attemptId, 1))
+  const summary = summaryOf(pipeline, client, window, attemptId, 1)
+  await ledger.staged(attemptId, summary, memberOf(summary))
   await ledger.committing([attemptId])
+}
+
+function memberOf({ pipeline, client, from, to, attemptId, days }: AttemptSummary): Member {
+  const chunk = { pipeline, client, window: { from, to } }
+  return { chunk, attemptId, generation: 1, receipt: '', intent: 'publish', days, restated: [], checkKey: false }
 }
 
 async function claimed(ledger: Ledger, pipeline: string, client: string, window: Window): Promise<string> {

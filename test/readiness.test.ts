@@ -3,7 +3,7 @@ import type { Window } from '../lib/chunk.ts'
 import type { Ledger } from '../lib/ledger/ledger.ts'
 import type { Serving } from '../lib/ledger/served.ts'
 import { type Readiness, type ReadinessQuestion, readiness } from '../lib/readiness.ts'
-import { chunksOf, fresh, PROBLEM, request, summaryOf } from './ledger/kit.ts'
+import { chunksOf, fresh, PROBLEM, request, stage, summaryOf } from './ledger/kit.ts'
 import { leaveOpen, publish } from './published.ts'
 import { AdsApi, adsPipeline } from './support/ads.ts'
 
@@ -35,7 +35,7 @@ async function settle(ledger: Ledger, state: 'published' | 'held' | 'failed'): P
   if (claim === undefined || 'waitMs' in claim) throw new Error('nothing to claim')
   const summary = summaryOf(claim)
   if (state !== 'published') return await ledger.settle(claim.attemptId, { state, problem: PROBLEM, certain: true }, summary)
-  await ledger.staged(claim.attemptId, summary)
+  await stage(ledger, claim, summary)
   await ledger.committing([claim.attemptId])
   await ledger.published(claim.attemptId, summary, [])
 }

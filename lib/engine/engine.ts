@@ -33,6 +33,8 @@ export interface EngineContext {
   sleep(ms: number, signal: AbortSignal): Promise<void>
   /** Never asked for a pipeline that is not among those that are claimed from. */
   readingOf(claim: Claim): Reading
+  /** Publishes what processes that are gone have staged; called when there is nothing to claim. */
+  collect(): Promise<void>
   /** Called after every attempt. */
   onAttempt(claim: Claim): Promise<void>
   /** The ledger cannot be read or written. Rejects to end the work; resolves when it is worth going on. */
@@ -108,7 +110,10 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
     if (claim === null) return true
     if (claim !== undefined && !('waitMs' in claim)) {
       await begin(claim)
-    } else if (typeof from !== 'string') {
+      return true
+    }
+    await engine.collect().catch((error: unknown) => void troubles.push(error))
+    if (typeof from !== 'string') {
       await patience(Math.min(claim?.waitMs ?? POLL_MS, POLL_MS))
     } else if (claim !== undefined) {
       await patience(claim.waitMs)

@@ -19,7 +19,9 @@ import type { OAuth } from '../oauth/oauth.ts'
 import { GRANT_KEY } from '../oauth/seal.ts'
 import type { Pacer } from '../pace/pacer.ts'
 import type { Pipeline } from '../pipeline.ts'
+import { Report } from '../report.ts'
 import { Committer } from '../steps/commit.ts'
+import { turnsOf } from '../turns.ts'
 import type { WarehouseCall } from '../warehouse/warehouse.ts'
 import { type Control, type EngineContext, work } from './engine.ts'
 import { settleHome } from './home.ts'
@@ -105,6 +107,16 @@ export async function openWorker(
 
   const slots = new Slots(settings.concurrency)
   const dispatcher = createDispatcher()
+  const turns = turnsOf({
+    ledger,
+    warehouse,
+    options: settings,
+    log,
+    signal: control.abort,
+    now,
+    sleep,
+    report: claim => new Report(claim, known(compiled, claim.chunk.pipeline), { log, metrics, observe }),
+  })
   const shared = {
     warehouse,
     ledger,
@@ -117,6 +129,7 @@ export async function openWorker(
     sleep,
     ...(host.fault === undefined ? {} : { fault: host.fault }),
     committer: new Committer(warehouse, {
+      turns,
       call,
       groupChunks: settings.groupChunks,
       groupRows: settings.groupRows,
@@ -142,6 +155,14 @@ export async function openWorker(
     return { compiled: reading, context: { ...shared, persistent, budget, pace: pacer.pace(priority), authorize } }
   }
 
+  /** Publishes what processes that are gone have staged. */
+  async function collect(): Promise<void> {
+    for (const { pipeline } of compiled.values()) {
+      const staged = await ledger.stagedByOthers(pipeline.name)
+      if (staged.some(({ orphaned }) => orphaned)) await shared.committer.collect(pipeline)
+    }
+  }
+
   return {
     compiled: ({ name }) => known(compiled, name),
     metrics,
@@ -157,7 +178,7 @@ export async function openWorker(
     work(from, told) {
       // Whoever asked for a run hears how it ended; nobody waits for the end of what is served.
       const reading = (claim: Claim) => readingOf(claim, typeof from !== 'string')
-      return work(from, { ledger, options: settings, log, observe, slots, sleep, readingOf: reading, ...told }, control)
+      return work(from, { ledger, options: settings, log, observe, slots, sleep, readingOf: reading, collect, ...told }, control)
     },
     async close() {
       await dispatcher.close()

@@ -3,13 +3,14 @@ import type { Drift } from '../drift.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReadField } from '../shape.ts'
 import type { ColumnSummary, DaySummary } from '../summary.ts'
-import type { Cost, DayChange } from '../warehouse/warehouse.ts'
+import type { Cost, DayChange, Member } from '../warehouse/warehouse.ts'
 import type { AlertLedger } from './alerts.ts'
 import type { GrantLedger } from './grants.ts'
 import type { HomeLedger } from './homes.ts'
 import type { LedgerLists } from './lists.ts'
 import type { LedgerOverview } from './overview.ts'
 import type { PaceLedger, Priority } from './pace.ts'
+import type { PublishingLedger } from './publishing.ts'
 import type { LedgerReader } from './reader.ts'
 import type { BlockedChunk, Edge, Served, Serving } from './served.ts'
 import type { ChunkState } from './states.ts'
@@ -242,8 +243,8 @@ export interface RunLedger {
 
 /** What becomes of attempts. Every write fails with `LEASE_LOST` once another process has taken the chunk over. */
 export interface AttemptLedger {
-  /** Everything is in staging. */
-  staged(attemptId: string, summary: AttemptSummary): Promise<void>
+  /** Everything is in staging; if the chunk is served, other processes may publish it from here on. Again after rows were taken out. */
+  staged(attemptId: string, summary: AttemptSummary, member: Member): Promise<void>
   /** A commit begins: from here until `published` the days are doubtful. */
   committing(attemptIds: readonly string[]): Promise<void>
   /** The commit is done and reconciled. */
@@ -259,6 +260,7 @@ export interface Ledger
   extends RunLedger,
     Partial<HomeLedger>,
     AttemptLedger,
+    PublishingLedger,
     LedgerReader,
     LedgerOverview,
     LedgerLists,

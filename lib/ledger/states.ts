@@ -13,7 +13,7 @@
 export const NEXT_STATES = {
   pending: ['running'],
   running: ['staged', 'pending', 'held', 'failed', 'parked', 'running'],
-  staged: ['published', 'unchanged', 'pending', 'held', 'failed', 'parked', 'running'],
+  staged: ['staged', 'published', 'unchanged', 'pending', 'held', 'failed', 'parked', 'running'],
   parked: ['running', 'pending'],
   published: [],
   unchanged: [],

@@ -128,10 +128,18 @@ export function summaryOf({ chunk, runId, attempt, attemptId }: Claim, more: Par
   }
 }
 
+/** Stages a claim. */
+export function stage(ledger: Ledger, claim: Claim, summary = summaryOf(claim)): Promise<void> {
+  const { chunk, attemptId, generation } = claim
+  const { days } = summary
+  const member = { chunk, attemptId, generation, receipt: attemptId, days, restated: [], checkKey: false } as const
+  return ledger.staged(attemptId, summary, { ...member, intent: 'publish' })
+}
+
 /** Takes a claim all the way to published. */
 export async function publish(ledger: Ledger, claim: Claim, more: Partial<AttemptSummary> = {}): Promise<void> {
   const summary = summaryOf(claim, more)
-  await ledger.staged(claim.attemptId, summary)
+  await stage(ledger, claim, summary)
   await ledger.committing([claim.attemptId])
   await ledger.published(claim.attemptId, summary, [])
 }

@@ -1,5 +1,17 @@
 import { deepEqual, equal, partialDeepStrictEqual as matches } from 'node:assert/strict'
-import { begin, claimOf, day, LEASE, type LedgerCase, ledgerCase, PROBLEM, publish, request, summaryOf } from './ledger-case.ts'
+import {
+  begin,
+  claimOf,
+  day,
+  LEASE,
+  type LedgerCase,
+  ledgerCase,
+  PROBLEM,
+  publish,
+  request,
+  stage,
+  summaryOf,
+} from './ledger-case.ts'
 
 /** What the ledger tells, and lists. */
 export const READ_CASES: readonly LedgerCase[] = [
@@ -83,7 +95,7 @@ export const READ_CASES: readonly LedgerCase[] = [
     const of = { pipeline: 'p', client: 'a', added: 2, removed: 1, rowsBefore: 1, rowsAfter: 2 }
     const totals = { totalsBefore: { cost: '1.5' }, totalsAfter: { cost: '2.5' } }
     const restatements = ['2026-01-01', '2026-01-03'].map((day, index) => ({ ...of, ...totals, day, at: index }))
-    await ledger.staged(claim.attemptId, summaryOf(claim))
+    await stage(ledger, claim)
     await ledger.committing([claim.attemptId])
     await ledger.published(claim.attemptId, summaryOf(claim), restatements)
     deepEqual(await ledger.restatements('p', 9), restatements.toReversed())

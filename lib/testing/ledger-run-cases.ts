@@ -12,6 +12,7 @@ import {
   publish,
   publishAll,
   request,
+  stage,
   summaryOf,
 } from './ledger-case.ts'
 
@@ -60,7 +61,7 @@ export const RUN_CASES: readonly LedgerCase[] = [
         const notBefore = clock.now + 500_000
         if (client === 'published') await publish(ledger, claim)
         else if (client === 'unchanged') {
-          await ledger.staged(claim.attemptId, summaryOf(claim))
+          await stage(ledger, claim)
           await ledger.unchanged(claim.attemptId, summaryOf(claim))
         } else if (client !== 'running') {
           const state = client as 'failed' | 'held' | 'parked' | 'pending'

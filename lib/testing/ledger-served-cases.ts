@@ -2,7 +2,7 @@ import { deepEqual, equal, ok, partialDeepStrictEqual } from 'node:assert/strict
 import type { Claim, Ledger } from '../ledger/ledger.ts'
 import type { Priority } from '../ledger/pace.ts'
 import type { Served, Serving } from '../ledger/served.ts'
-import { chunksOf, LEASE, type LedgerCase, ledgerCase, PROBLEM, publish, request, summaryOf } from './ledger-case.ts'
+import { chunksOf, LEASE, type LedgerCase, ledgerCase, PROBLEM, publish, request, stage, summaryOf } from './ledger-case.ts'
 
 /** Every pipeline there is, unlimited but for what is given. */
 function served(more: Partial<Served> & { atOnce?: number; after?: Served['pipelines'][number]['after'] } = {}): Served {
@@ -69,7 +69,7 @@ export const SERVED_CASES: readonly LedgerCase[] = [
     deepEqual(await ledger.claim(served({ atOnce: 2, perAccount: 1 }), LEASE), { waitMs: 500 }, 'what waits is asked for again')
     const [first] = got
     if (first === undefined) return
-    await ledger.staged(first.attemptId, summaryOf(first))
+    await stage(ledger, first)
     deepEqual(
       names(await claims(ledger, served({ atOnce: 2, perAccount: 1 }))),
       ['backfill q a 03', 'backfill p c 03'],
@@ -178,7 +178,7 @@ export const SERVED_CASES: readonly LedgerCase[] = [
     await begin(ledger, { clients: ['b'], window: first })
     const [doubtful] = await claims(ledger, served())
     if (doubtful === undefined) return
-    await ledger.staged(doubtful.attemptId, summaryOf(doubtful))
+    await stage(ledger, doubtful)
     await ledger.committing([doubtful.attemptId])
     deepEqual(
       (await ledger.extents('p')).toSorted((a, b) => (a.client < b.client ? -1 : 1)),

@@ -1,6 +1,6 @@
 import { deepEqual, equal, partialDeepStrictEqual, rejects } from 'node:assert/strict'
 import type { Drift } from '../drift.ts'
-import { begin, claimOf, type LedgerCase, ledgerCase, PROBLEM, publish, summaryOf } from './ledger-case.ts'
+import { begin, claimOf, type LedgerCase, ledgerCase, PROBLEM, publish, stage, summaryOf } from './ledger-case.ts'
 
 const DRIFT: Drift = { change: 'type_changed', path: 'n', value: 'string', count: 3, records: 10, before: 'number' }
 
@@ -43,7 +43,7 @@ export const SHAPE_CASES: readonly LedgerCase[] = [
     deepEqual(await ledger.knownShape('q', 'a'), before)
 
     const again = await claimOf(ledger, run)
-    await ledger.staged(again.attemptId, summaryOf(again))
+    await stage(ledger, again)
     await ledger.unchanged(again.attemptId, summaryOf(again, { ...SHOWN, fields: ['later'] }))
     const later = await ledger.knownShape('p', 'a')
     deepEqual(later.fields, new Set(['later', 'n', 'unread']))

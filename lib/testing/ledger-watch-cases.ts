@@ -1,7 +1,7 @@
 import { deepEqual, partialDeepStrictEqual } from 'node:assert/strict'
 import type { Alert, DueAlert } from '../ledger/alerts.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { begin, claimOf, day, type LedgerCase, ledgerCase, summaryOf } from './ledger-case.ts'
+import { begin, claimOf, day, type LedgerCase, ledgerCase, stage, summaryOf } from './ledger-case.ts'
 
 const VOLUME: Alert = { id: 'volume p', content: 'half of the rows' }
 const EMPTY: Alert = { id: 'empty p', content: 'no rows' }
@@ -45,7 +45,7 @@ export const WATCH_CASES: readonly LedgerCase[] = [
           ...totals,
           at: clock.now,
         }
-        await ledger.staged(claim.attemptId, summary)
+        await stage(ledger, claim, summary)
         await ledger.committing([claim.attemptId])
         await ledger.published(claim.attemptId, summary, [restatement])
         clock.now += HOUR

@@ -2,6 +2,7 @@ import { ATTEMPT_CASES } from './ledger-attempt-cases.ts'
 import { BLOCKED_CASES } from './ledger-blocked-cases.ts'
 import type { LedgerCase } from './ledger-case.ts'
 import { GRANT_CASES } from './ledger-grant-cases.ts'
+import { PUBLISHING_CASES } from './ledger-publishing-cases.ts'
 import { READ_CASES } from './ledger-read-cases.ts'
 import { RUN_CASES } from './ledger-run-cases.ts'
 import { SERVED_CASES } from './ledger-served-cases.ts'
@@ -16,6 +17,7 @@ export const LEDGER_CASES: readonly LedgerCase[] = [
   ...SERVED_CASES,
   ...BLOCKED_CASES,
   ...ATTEMPT_CASES,
+  ...PUBLISHING_CASES,
   ...SHAPE_CASES,
   ...GRANT_CASES,
   ...READ_CASES,

@@ -200,6 +200,8 @@ export interface Warehouse {
   clients(table: Table, call: WarehouseCall): Promise<string[]>
   /** Kept rejects, newest day first. */
   rejects(table: Table, query: RejectQuery, call: WarehouseCall): Promise<StoredReject[]>
+  /** Gives back the space of what was staged, by whichever process; safe to repeat. */
+  discard(member: Pick<Member, 'attemptId' | 'receipt'>): Promise<void>
   /**
    * Removes staging areas of attempts that are not alive: what a killed process left behind. `alive` is asked once it is known what is there, so
    * that an attempt that has begun meanwhile is not taken for dead. Returns how many.

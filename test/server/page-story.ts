@@ -4,7 +4,7 @@ import { type Config, defineConfig, definePipeline, duckdb } from '../../lib/ind
 import type { Claim, Ledger, Problem } from '../../lib/ledger/ledger.ts'
 import { client, day } from '../../lib/mapping.ts'
 import { date, defineTable, string } from '../../lib/table.ts'
-import { chunksOf, request, summaryOf } from '../ledger/kit.ts'
+import { chunksOf, request, stage, summaryOf } from '../ledger/kit.ts'
 import { publish } from '../published.ts'
 import { AdsApi } from '../support/ads.ts'
 
@@ -104,7 +104,7 @@ export async function tell(ledger: Ledger, clients: readonly string[]): Promise<
   })
   await ledger.beginRun(behind, chunksOf(behind), { served: true })
   const changed = await begin(restated, 'accounts', '2026-11-18')
-  await ledger.staged(changed.attemptId, summaryOf(changed))
+  await stage(ledger, changed)
   await ledger.committing([changed.attemptId])
   const change = { pipeline: 'accounts', client: restated, added: 73, removed: 92, rowsBefore: 1_204, rowsAfter: 1_185 }
   const totals = { totalsBefore: { clicks: '9120', cost: '5123.50' }, totalsAfter: { clicks: '9120', cost: '4987.25' } }

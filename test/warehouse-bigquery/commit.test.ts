@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { bigquery, TransientError } from '../../lib/index.ts'
-import { Committer } from '../../lib/steps/commit.ts'
 import { stageDraft, undisturbed } from '../../lib/testing/stage.ts'
 import type { BigQueryOptions } from '../../lib/warehouse/bigquery/options.ts'
 import { GroupRefused, type Member } from '../../lib/warehouse/warehouse.ts'
 import type { RequestEffect } from '../servers/bigquery/faults.ts'
+import { committing } from '../support/committer.ts'
 import { ad, ads, TOTALS } from '../warehouse/kit.ts'
 import { type BigQueryHost, openBigQuery } from './hosts.ts'
 
@@ -172,17 +172,13 @@ t.test('fifty chunks that fit under the ceiling by halves are published by three
   // Every staged table counts 10 MiB, the table and what is beside it as much.
   const host = await open(t, { maximumBytesBilled: 300 * 2 ** 20 })
   const ended: string[] = []
-  const committer = new Committer(host.warehouse, {
-    gather: () => undefined,
+  const publish = committing(host.warehouse, {
     groupChunks: 50,
-    groupRows: 1_000,
-    call: undisturbed,
-    onCommitting: async () => undefined,
     onCommitted: (members, _, outcome) => void ended.push(`${members} ${outcome}`),
   })
   const members = await Promise.all(Array.from({ length: 51 }, (_, index) => staged(host, `client ${index}`, ['x'])))
-  await Promise.all(members.map(member => committer.publish(ads, TOTALS, member)))
-  t.same(ended, ['1 published', '50 refused', '25 published', '25 published'])
+  await Promise.all(members.map(member => publish(ads, TOTALS, member)))
+  t.same(ended, ['50 refused', '25 published', '25 published', '1 published'])
   t.equal((await shown(host)).length, 51)
 })
 

@@ -1,8 +1,8 @@
 import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { Committer } from '../../lib/steps/commit.ts'
 import type { Draft } from '../../lib/testing/stage.ts'
 import { GroupRefused, type Member, type Warehouse } from '../../lib/warehouse/warehouse.ts'
+import { committing } from '../support/committer.ts'
 import { ad, ads, adsRows, calling, execute, prepared, stage, TOTALS } from './kit.ts'
 
 const DAY = '2026-01-01'
@@ -23,15 +23,8 @@ async function refusals(warehouse: Warehouse, members: readonly Member[]): Promi
 
 /** What becomes of members that are published through a committer, by client. */
 async function published(warehouse: Warehouse, members: readonly Member[]): Promise<Record<string, string>> {
-  const committer = new Committer(warehouse, {
-    gather: () => undefined,
-    groupChunks: 100,
-    groupRows: 1e9,
-    call: calling(),
-    onCommitting: async () => undefined,
-    onCommitted: () => undefined,
-  })
-  const settled = await Promise.allSettled(members.map(member => committer.publish(ads, TOTALS, member)))
+  const publish = committing(warehouse)
+  const settled = await Promise.allSettled(members.map(member => publish(ads, TOTALS, member)))
   return Object.fromEntries(
     settled.map((result, index) => [
       members[index]?.chunk.client,

@@ -1,8 +1,10 @@
 import { type Chunk, chunkText, type Window } from '../../chunk.ts'
 import { TransientError } from '../../errors.ts'
+import type { Member } from '../../warehouse/warehouse.ts'
 import type { AttemptLedger, AttemptSummary, ChunkRecord, Restatement, Settlement } from '../ledger.ts'
 import { ACTIVE_STATES, type ChunkState, sqlList, statesBefore } from '../states.ts'
 import type { LedgerContext, Transaction } from './database.ts'
+import { OFFERED_MS } from './publishing.ts'
 import { chunkRecord } from './reader.ts'
 import { pendingChunk } from './runs.ts'
 import { learnShape, recordDrifts } from './shapes.ts'
@@ -104,10 +106,14 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
   }
 
   return {
-    async staged(attemptId: string, summary: AttemptSummary): Promise<void> {
+    async staged(attemptId: string, summary: AttemptSummary, member: Member): Promise<void> {
       await db.write(async tx => {
         await move(tx, attemptId, 'staged')
-        await tx.update('attempt', { summary: JSON.stringify(summary) }, { attempt_id: attemptId })
+        const kept = { summary: JSON.stringify(summary), member: JSON.stringify(member) }
+        await tx.update('attempt', kept, { attempt_id: attemptId })
+        // Whoever takes up a run by its name wants to know what the API says then.
+        const offer = 'UPDATE chunk SET offered_until = served * ? WHERE attempt_id = ?'
+        await tx.run(offer, tx.now + OFFERED_MS, attemptId)
       })
     },
 

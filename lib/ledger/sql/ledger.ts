@@ -6,6 +6,7 @@ import { grants } from './grants.ts'
 import { lists } from './lists.ts'
 import { overview } from './overview.ts'
 import { pace } from './pace.ts'
+import { publishing } from './publishing.ts'
 import { reader } from './reader.ts'
 import { runs } from './runs.ts'
 
@@ -30,6 +31,7 @@ export function sqlLedger({ db, pacing, owner }: SqlLedgerOptions): Ledger {
     ...lists(context),
     ...runs(context),
     ...attempts(context),
+    ...publishing(context),
     ...grants(context),
     ...alerts(context),
     ...pace(pacing),

@@ -233,9 +233,11 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
     },
 
     async aliveAttempts(): Promise<Set<string>> {
-      const sql = `SELECT attempt_id, lease_owner FROM chunk WHERE state IN (${ACTIVE}) AND lease_until > ?`
-      const leases = await db.all(sql, await db.now())
-      return new Set(leases.filter(row => mayBeAlive(String(row.lease_owner))).map(row => String(row.attempt_id)))
+      const now = await db.now()
+      const sql = `SELECT attempt_id, lease_owner, offered_until FROM chunk WHERE state IN (${ACTIVE}) AND (lease_until > ? OR offered_until > ?)`
+      const active = await db.all(sql, now, now)
+      const alive = active.filter(row => Number(row.offered_until) > now || mayBeAlive(String(row.lease_owner)))
+      return new Set(alive.map(row => String(row.attempt_id)))
     },
   }
 }

@@ -212,4 +212,15 @@ export const MIGRATIONS: readonly string[] = [
     claimed_until INTEGER NOT NULL DEFAULT 0
   );
   `,
+  `
+  ALTER TABLE attempt ADD COLUMN member TEXT;
+  ALTER TABLE chunk ADD COLUMN offered_until INTEGER NOT NULL DEFAULT 0;
+
+  CREATE TABLE commit_turn (
+    table_name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    held_until INTEGER NOT NULL
+  );
+  `,
 ]

@@ -6,10 +6,14 @@ import { chunkRecord } from './reader.ts'
 
 const ACTIVE = sqlList(ACTIVE_STATES)
 
-/** Free of any other attempt on the same client's days, whichever run it belongs to; takes the time now. */
+/** Until when an attempt is left alone: as long as its process renews it, and as long as others may publish what it has staged. */
+const untilOf = (chunk: string): string =>
+  `CASE WHEN ${chunk}.state = 'staged' AND ${chunk}.offered_until > ${chunk}.lease_until THEN ${chunk}.offered_until ELSE ${chunk}.lease_until END`
+
+/** Neither this chunk nor another one of the same client's days, whichever run it belongs to, is under way; takes the time now. */
 export const FREE =
   'NOT EXISTS (SELECT 1 FROM chunk a WHERE a.pipeline = c.pipeline AND a.client = c.client ' +
-  `AND a.state IN (${ACTIVE}) AND a.lease_until > ? AND a.window_from <= c.window_to AND a.window_to >= c.window_from)`
+  `AND a.state IN (${ACTIVE}) AND ${untilOf('a')} > ? AND a.window_from <= c.window_to AND a.window_to >= c.window_from)`
 
 /** What will publish, or is about to. */
 const UNDER_WAY = sqlList(['pending', 'parked', ...ACTIVE_STATES])

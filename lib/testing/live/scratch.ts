@@ -166,6 +166,7 @@ export class Scratch {
       recount: (table, totals, clients, call) => warehouse.recount(rename(table), totals, clients, stopping(call)),
       clients: (table, call) => warehouse.clients(rename(table), stopping(call)),
       rejects: (table, query, call) => warehouse.rejects(rename(table), query, stopping(call)),
+      discard: member => warehouse.discard(member),
       sweep: alive => warehouse.sweep(alive),
     }
   }

@@ -11,7 +11,7 @@ import { type BigQueryOptions, type Settings, settingsOf } from './options.ts'
 import { prepareTable, widenTable } from './prepare.ts'
 import { clientsOf, recount, rejectsOf } from './reads.ts'
 import { besides, declaredTable } from './schema.ts'
-import { LoadArea, type StagingArea } from './staging.ts'
+import { LoadArea, type StagingArea, stagedAs } from './staging.ts'
 
 /** The warehouse, and what it was opened with. */
 export interface BigQueryWarehouse extends Warehouse {
@@ -71,6 +71,7 @@ export function connect(settings: Settings): BigQueryWarehouse {
       signal.throwIfAborted()
       return commitGroup(client, table, totals, members)
     },
+    discard: ({ receipt }) => area.discard(stagedAs(receipt)),
     charge: (table, totals, publishing, { signal }) => chargeOf(client, table, totals, publishing, signal),
     recount: (table, totals, clients, { signal }) => recount(client, table, totals, clients, signal),
     clients: (table, { signal }) => clientsOf(client, table, signal),

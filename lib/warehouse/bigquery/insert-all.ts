@@ -72,6 +72,9 @@ export class InsertArea implements StagingArea {
     }
   }
 
+  /** Rows that were streamed cannot be deleted for a while; they expire with their day. */
+  async discard(): Promise<void> {}
+
   /** There is nothing to find: the rows of a dead attempt expire. */
   async sweep(): Promise<number> {
     return 0

@@ -37,6 +37,8 @@ export interface StagingArea {
   streams(table: Table): Promise<readonly Declared[]>
   stage(table: Table, attemptId: string): Promise<Staging>
   /** Removes what attempts left that are not alive; those that are alive are asked for once it is known what is there. */
+  /** Removes what is staged, whichever process has staged it. */
+  discard(staged: StagedAttempt): Promise<void>
   sweep(alive: () => Promise<ReadonlySet<string>>): Promise<number>
 }
 
@@ -75,6 +77,13 @@ export class LoadArea implements StagingArea {
       },
       sift: ({ signal }) => rows.sift(table, signal),
       discard: async () => void (await Promise.all([rows.remove(), rejects.remove()])),
+    }
+  }
+
+  async discard({ rows, rejects }: StagedAttempt): Promise<void> {
+    for (const path of [rows, rejects]) {
+      const table = path?.replaceAll('`', '').split('.').at(-1)
+      if (table !== undefined) await dropStaged(this.#client, table)
     }
   }
 

@@ -187,6 +187,7 @@ export function duckdb(options: DuckDBOptions): Warehouse {
     widen,
     stage: (table, attemptId) =>
       folder.stage(attemptId, (file, call) => database.turn('write', turn => siftFile(turn, table, file, call.signal), call)),
+    discard: ({ attemptId }) => folder.discard(attemptId),
     commit,
     charge: async () => ({ kind: 'none' }),
     recount,

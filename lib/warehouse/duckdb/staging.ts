@@ -58,6 +58,12 @@ export class StagingFolder {
     }
   }
 
+  /** Removes the files of an attempt. */
+  async discard(attemptId: string): Promise<void> {
+    await rm(this.rows(attemptId), { force: true })
+    await rm(this.rejects(attemptId), { force: true })
+  }
+
   /** Whether the files of an attempt hold what was written to them. */
   async isWhole({ attemptId, receipt }: Member): Promise<boolean> {
     const { rows, rejects } = receiptOf(receipt)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { postgres } from '../../../lib/ledger/postgres.ts'
 import { PostgresDatabase } from '../../../lib/ledger/postgres-database.ts'
-import { chunksOf, claimOf, LEASE, PROBLEM, request, summaryOf } from '../../../lib/testing/ledger-case.ts'
+import { chunksOf, claimOf, LEASE, PROBLEM, request, stage, summaryOf } from '../../../lib/testing/ledger-case.ts'
 import type { PostgresServer } from '../../support/postgres.ts'
 import { FaultyWay } from './faulty-way.ts'
 import { step } from './step.ts'
@@ -34,7 +34,7 @@ export async function lostAnswers(server: PostgresServer): Promise<void> {
       assert.equal(await count('run'), before.runs + 1)
       const claim = await hit(() => claimOf(through, run))
       assert.equal(await count('attempt'), before.attempts + 1)
-      await hit(() => through.staged(claim.attemptId, summaryOf(claim)))
+      await hit(() => stage(through, claim))
       await hit(() => through.committing([claim.attemptId]))
       await hit(() => through.published(claim.attemptId, summaryOf(claim), []))
       const failing = await hit(() => claimOf(through, run))

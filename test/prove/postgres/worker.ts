@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ledger as ledgerOf } from '../../../lib/ledger/environment.ts'
 import type { Claim } from '../../../lib/ledger/ledger.ts'
-import { publish, summaryOf } from '../../../lib/testing/ledger-case.ts'
+import { publish, stage, summaryOf } from '../../../lib/testing/ledger-case.ts'
 
 /** A process that works on a run of the ledger at `DATABASE_URL`, and talks in lines: `worker.ts role run lease`. */
 const [, , role, runId = '', lease = ''] = process.argv
@@ -36,7 +36,7 @@ async function work(): Promise<void> {
 async function hold(): Promise<void> {
   const claim = await ledger.claim(runId, Number(lease))
   if (claim === undefined || 'waitMs' in claim) throw new Error('nothing to hold')
-  await ledger.staged(claim.attemptId, summaryOf(claim))
+  await stage(ledger, claim)
   console.log(nameOf(claim))
   await told()
   for (const write of [

@@ -1,0 +1,172 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import t, { type Test } from 'tap'
+import type { FaultPoint } from '../../lib/attempt.ts'
+import { openWorker, type Worker } from '../../lib/engine/worker.ts'
+import { createLog, defineConfig, duckdb, type Pipeline, type RunEvent } from '../../lib/index.ts'
+import type { Ledger } from '../../lib/ledger/ledger.ts'
+import type { Served } from '../../lib/ledger/served.ts'
+import { requestOf } from '../../lib/plan.ts'
+import { AdsApi, ad, adsPipeline } from '../support/ads.ts'
+import { deadOwner, openLedger, rows } from '../support/run.ts'
+
+const DAY = '2026-03-01'
+const CLIENTS = ['a', 'b', 'c', 'd']
+const calm = { onAttempt: async () => undefined, onTrouble: async () => undefined }
+
+/** A process of its own, as far as the ledger and the warehouse can tell. */
+interface Process {
+  readonly worker: Worker
+  readonly ledger: Ledger
+  readonly events: RunEvent[]
+  /** Begins a served run of one day for each client. */
+  serve(clients: readonly string[]): Promise<void>
+  /** Works until as many chunks have ended. */
+  until(chunks: number): Promise<void>
+}
+
+type Fault = (point: FaultPoint, client: string) => void | Promise<void>
+
+async function start(t: Test, folder: string, pipeline: Pipeline, owner: string, fault: Fault = () => {}): Promise<Process> {
+  const ledger = openLedger(folder, owner)
+  const warehouse = duckdb({ path: join(folder, 'warehouse.duckdb') })
+  // Two chunks under way, so that the other process finds some too.
+  const settings = { retryBaseSeconds: 0, concurrency: 1, stagedChunks: 2, leaseSeconds: 3_600 }
+  const config = defineConfig({ pipelines: [pipeline], clients: CLIENTS, warehouse, ledger, settings })
+  const stop = new AbortController()
+  const abort = new AbortController()
+  const events: RunEvent[] = []
+  let heard = (): void => undefined
+  const worker = await openWorker(config, [pipeline], () => CLIENTS, {
+    log: createLog('silent'),
+    registry: new Registry(),
+    observe: event => {
+      events.push(event)
+      heard()
+    },
+    control: { stop: stop.signal, abort: abort.signal },
+    fault: (point, { chunk }) => fault(point, chunk.client),
+  })
+  t.teardown(async () => {
+    stop.abort()
+    abort.abort()
+    await worker.close()
+    await ledger.close()
+  })
+  await worker.prepare(pipeline)
+  const served: Served = { pipelines: [{ name: pipeline.name, atOnce: 100, after: [] }], perAccount: 100 }
+  return {
+    worker,
+    ledger,
+    events,
+    async serve(clients) {
+      const window = { from: DAY, to: DAY }
+      const request = requestOf(worker.compiled(pipeline), { window, clients, force: false, missing: false })
+      const chunks = clients.map(client => ({ pipeline: pipeline.name, client, window }))
+      await ledger.beginRun(request, chunks, { served: true })
+    },
+    async until(chunks) {
+      const done = worker.work(served, calm)
+      while (events.filter(({ type }) => type === 'chunk').length < chunks) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        heard = resolve
+        await promise
+      }
+      stop.abort()
+      await done
+    },
+  }
+}
+
+function filled(): AdsApi {
+  const api = new AdsApi()
+  for (const client of CLIENTS) api.set(client, DAY, [ad(client, DAY, 'x')])
+  return api
+}
+
+const published = ({ events }: Process): string[] =>
+  events.flatMap(event => (event.type === 'chunk' && event.state === 'published' ? [event.chunk.client] : [])).sort()
+
+t.test('a chunk that was staged survives its process: another one publishes it, and does not ask the API again', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  const staged = Promise.withResolvers<void>()
+  const dead = await start(t, folder, pipeline, deadOwner(), async (point, client) => {
+    if (point !== 'staged' || client !== 'b') return
+    staged.resolve()
+    await new Promise(() => undefined)
+  })
+  await dead.serve(['a', 'b'])
+  void dead.until(2)
+  await staged.promise
+  t.equal(api.pages, 2)
+  const living = await start(t, folder, pipeline, 'elsewhere 1 1')
+  await living.serve(['c'])
+  await living.until(1)
+  t.same(await rows(folder, 'SELECT client_id FROM ads.campaigns ORDER BY 1'), [
+    { client_id: 'a' },
+    { client_id: 'b' },
+    { client_id: 'c' },
+  ])
+  t.equal(api.pages, 3, 'b was read once')
+  t.match(await living.ledger.days('campaigns', 'b', { from: DAY, to: DAY }), [{ rows: 1, doubtful: false }])
+  t.same(
+    readdirSync(join(folder, 'warehouse.duckdb.staging')).filter(file => file.endsWith('.csv')),
+    [],
+    'and what was staged is gone',
+  )
+})
+
+t.test('while one process publishes, the others wait, and whoever is next publishes for all', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  const committing = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const one = await start(t, folder, pipeline, 'one 1 1', async (point, client) => {
+    if (point !== 'committing' || client !== 'a') return
+    committing.resolve()
+    await goOn.promise
+  })
+  await one.serve(CLIENTS)
+  const first = one.until(2)
+  await committing.promise
+  const others = await start(t, folder, pipeline, 'two 2 2')
+  const second = others.until(2)
+  while ((await one.ledger.stagedByOthers('campaigns')).length < 2) await new Promise(setImmediate)
+  t.same(published(one), [], 'nobody else has published anything meanwhile')
+  t.same(published(others), [])
+  goOn.resolve()
+  await Promise.all([first, second])
+  t.equal((await rows(folder, 'SELECT * FROM ads.campaigns')).length, 4)
+  t.same([...published(one), ...published(others)].sort(), CLIENTS, 'each is told of where it was read')
+  const groups = [...one.events, ...others.events].flatMap(event =>
+    event.type === 'chunk' && event.summary !== null ? [event.summary.groupId] : [],
+  )
+  t.equal(groups.length, 4)
+  t.ok(new Set(groups).size < 4, 'what two processes have staged is published together')
+})
+
+t.test('a staged chunk whose rows are gone is read again', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  const staged = Promise.withResolvers<void>()
+  const dead = await start(t, folder, pipeline, deadOwner(), async (point, client) => {
+    if (point !== 'staged' || client !== 'b') return
+    staged.resolve()
+    await new Promise(() => undefined)
+  })
+  await dead.serve(['b'])
+  void dead.until(1)
+  await staged.promise
+  const [lost] = await openLedger(folder, 'somebody 1 1').stagedByOthers('campaigns')
+  if (lost === undefined) throw new Error('nothing is staged')
+  await duckdb({ path: join(folder, 'warehouse.duckdb') }).discard(lost.member)
+  const living = await start(t, folder, pipeline, 'elsewhere 1 1')
+  await living.until(1)
+  t.same(published(living), ['b'], 'staged rows that are gone are read again')
+  t.equal(api.pages, 2)
+})
