@@ -3,6 +3,7 @@ import { Option } from 'commander'
 import { check } from './commands/check.ts'
 import { backfillCommand, daemonCommand } from './commands/define.ts'
 import { describe } from './commands/describe.ts'
+import { findings } from './commands/findings.ts'
 import { consentGrant, forgetGrant, importGrant, listGrants } from './commands/grants.ts'
 import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
@@ -41,6 +42,10 @@ common(program.command('status'))
   .option('--pipeline <name>', 'only this pipeline')
   .option('--clients <a,b>', 'only these clients', list)
   .action(status)
+common(program.command('findings'))
+  .description('what is wrong with the data now, since when, and what to do')
+  .option('--pipeline <name>', 'only this pipeline')
+  .action(findings)
 common(program.command('ready <table>'))
   .description('whether a table is complete, validated and final through a day; ends with 1 when it cannot be relied on')
   .requiredOption('--through <day>', 'the last day that is needed')

@@ -28,6 +28,8 @@ export interface ConfigOptions {
   readonly timeZone?: string
   readonly warehouse: Warehouse
   readonly ledger: Ledger
+  /** Where a daemon tells of what is wrong with the data: an address that takes messages as Slack does. It is a secret. Default nowhere. */
+  readonly alerts?: { readonly webhook: string }
   /** Settings that differ from their defaults; see `docs/configuration.md`. */
   readonly settings?: Partial<Options>
 }
@@ -45,11 +47,22 @@ export function defineConfig(options: ConfigOptions): Config {
   return { ...options, timeZone: options.timeZone ?? 'UTC', settings: resolveOptions(options.settings) }
 }
 
-function* problemsOf({ pipelines, clients, timeZone = 'UTC', warehouse, ledger }: Partial<ConfigOptions>): Generator<string> {
+function* problemsOf({
+  pipelines,
+  clients,
+  timeZone = 'UTC',
+  warehouse,
+  ledger,
+  alerts,
+}: Partial<ConfigOptions>): Generator<string> {
   if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path }) or bigquery()'
   if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path }) or postgres({ url })'
   if (typeof clients !== 'function' && !Array.isArray(clients)) yield 'its clients are neither a list nor a function'
   if (!isTimeZone(timeZone)) yield `its timeZone ${timeZone} is not in the IANA database`
+  // The address is not repeated: whoever has it can write there.
+  if (alerts !== undefined && !/^https?:/.test(URL.parse(alerts.webhook)?.protocol ?? '')) {
+    yield 'its alerts.webhook is not an address with http or https'
+  }
   if (!Array.isArray(pipelines) || pipelines.length === 0) {
     yield 'it has no pipelines'
     return

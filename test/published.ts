@@ -7,10 +7,10 @@ import type { AttemptSummary, Ledger, PublishedDay } from '../lib/ledger/ledger.
 import { sqlite } from '../lib/ledger/sqlite.ts'
 import type { Member } from '../lib/warehouse/warehouse.ts'
 
-/** A ledger in a folder that is gone after the test. */
-export function ledgerOf(t: Test): Ledger {
+/** A ledger in a folder that is gone after the test, on the clock of the test or the real one. */
+export function ledgerOf(t: Test, now: () => number = Date.now): Ledger {
   const folder = mkdtempSync(join(tmpdir(), 'headrace-ledger-'))
-  const ledger = sqlite({ path: join(folder, 'ledger.sqlite') })
+  const ledger = sqlite({ path: join(folder, 'ledger.sqlite'), now })
   t.teardown(async () => {
     await ledger.close()
     rmSync(folder, { recursive: true, force: true })

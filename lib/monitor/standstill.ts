@@ -1,10 +1,14 @@
 import type { PublishedDay } from '../ledger/ledger.ts'
-import { BASELINE_DAYS } from './baseline.ts'
+import { BASELINE_DAYS, median } from './baseline.ts'
 import { clientsOf, clientsText, daysText, type Finding, numberText } from './finding.ts'
+import type { Thresholds } from './thresholds.ts'
 import { bySubject, findingAt, judgedDays, placesOf, sumOf, type Watched } from './watched.ts'
 
 /** How unlikely mere chance must be before anybody is told. */
 const CHANCE = 0.001
+
+/** The same for days that are like the one before: a source that stands still does harm on the first day. */
+const CHANCE_OF_REPEATS = 0.01
 
 /** Days of history without which nothing is said of chance. */
 const FEWEST_DAYS = 14
@@ -19,8 +23,8 @@ function baselineDays(days: ReadonlyMap<number, PublishedDay>, epochDay: number)
 }
 
 /**
- * Days without a row. One is enough where no day of the last eight weeks had fewer rows than are worth telling of; otherwise as many one after the
- * other as do not happen by chance, by how often days were empty before. And a pipeline in which nobody ever had a row.
+ * Days without a row. One is enough where every day of the last eight weeks had rows, and usually so many that a count does not come to none by chance; otherwise
+ * as many one after the other as do not happen by chance, by how often days were empty before. And a pipeline in which nobody ever had a row.
  */
 export function empty(watched: Watched): Finding[] {
   const never = neverAny(watched)
@@ -31,11 +35,10 @@ export function empty(watched: Watched): Finding[] {
     const before = baselineDays(days, first)
     const usual = meanRows(before)
     const empties = epochDay - first + 1
-    const isUnlikely =
-      before.every(one => one.rows >= pipeline.thresholds.leastRows) ||
-      (usual * empties >= pipeline.thresholds.leastRows &&
-        chanceOf(before.filter(one => one.rows === 0).length, before.length) ** empties < CHANCE / clients.length)
-    return day.rows === 0 && before.length >= FEWEST_DAYS && isUnlikely ? [{ epochDay: first, day, usual }] : []
+    const chance = chanceOf(before.filter(one => one.rows === 0).length, before.length) ** empties
+    const isUnlikely = isFarFromNone(before, pipeline.thresholds) || chance < CHANCE / clients.length
+    const isLarge = usual * empties >= pipeline.thresholds.leastRows
+    return day.rows === 0 && before.length >= FEWEST_DAYS && isLarge && isUnlikely ? [{ epochDay: first, day, usual }] : []
   })
   // Days that follow each other are one finding: it began on the first.
   return [...bySubject(found)].map(([subject, members]) => {
@@ -44,6 +47,12 @@ export function empty(watched: Watched): Finding[] {
     const what = `${daysText(places)}: ${clientsText(clientsOf(places))} without a row, ${numberText(rows)} expected`
     return findingAt(watched, 'empty', { subject, what, places, rows })
   })
+}
+
+/** Whether every day had rows, and so many that none are further off than days go. */
+function isFarFromNone(before: readonly PublishedDay[], { deviations }: Thresholds): boolean {
+  const fewest = Math.min(...before.map(({ rows }) => rows))
+  return fewest > 0 && median(before.map(({ rows }) => rows)) >= deviations ** 2
 }
 
 /** How likely something is of which so many of so many were; of what was never seen, once in as many and two more (Laplace's rule). */
@@ -95,7 +104,7 @@ export function repeated(watched: Watched): Finding[] {
     const alike = sumOf(known, ({ before }) => alikeOf(before))
     const expected = known.length * chanceOf(alike, pairs)
     const repeats = sumOf(known, one => one.repeats)
-    return expected ** repeats < CHANCE ? known.filter(one => one.repeats > 0) : []
+    return expected ** repeats < CHANCE_OF_REPEATS ? known.filter(one => one.repeats > 0) : []
   })
   return [...bySubject(found)].map(([subject, members]) => {
     const places = placesOf(members)

@@ -5,7 +5,7 @@
 export const THRESHOLDS = {
   leastRows: { default: 20, min: 1, max: 1_000_000_000, means: 'Rows that must be concerned; of fewer, nobody is told.' },
   deviations: { default: 5, min: 1, max: 100, means: 'Standard deviations from what is expected.' },
-  share: { default: 0.3, min: 0, max: 10, means: 'Share of what is expected that one client must be off by.' },
+  share: { default: 0.2, min: 0, max: 10, means: 'Share of what is expected that one client must be off by.' },
   shareOfAll: { default: 0.1, min: 0, max: 10, means: 'The same for all clients together.' },
   nullsShare: { default: 0.05, min: 0, max: 1, means: 'Share of the rows that must be null, or no longer null, in one column.' },
   stabilityIndex: { default: 0.25, min: 0, max: 10, means: 'Population stability index of the declared values of a column.' },

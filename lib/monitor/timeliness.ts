@@ -14,6 +14,8 @@ export interface Punctuality {
   readonly timeZone: string
   /** The newest day that should be there. */
   readonly due: Day
+  /** The newest day that is there, due or not. */
+  readonly newest: Day | null
   /** Days that should be there and are not, oldest first. */
   readonly missing: readonly Day[]
   /** The last day up to which, from the first one that is looked at, every day is there; null when the first one is not. */
@@ -32,6 +34,7 @@ export function punctuality({ now, pipeline, clients, days }: Watched): Punctual
     const first = Math.max(firstWatched(now), known.size === 0 ? due : Math.min(...known.keys()))
     const missing: Day[] = []
     let complete = first - 1
+    const whole = [...known].flatMap(([epochDay, day]) => (isWhole(day, timeZone) ? [epochDay] : []))
     for (let epochDay = first; ; epochDay++) {
       const day = known.get(epochDay)
       const there = day !== undefined && isWhole(day, timeZone)
@@ -43,15 +46,16 @@ export function punctuality({ now, pipeline, clients, days }: Watched): Punctual
       client,
       timeZone,
       due: fromEpochDay(due),
+      newest: whole.length === 0 ? null : fromEpochDay(Math.max(...whole)),
       missing,
       completeThrough: complete < first ? null : fromEpochDay(complete),
     }
   })
 }
 
-/** The clients whose newest due day is missing, if they are so many that the pipeline itself is late. */
+/** The clients of whom nothing is there since the newest day that is due, if they are so many that the pipeline itself is late. */
 function lateClients({ pipeline }: Watched, all: readonly Punctuality[]): Punctuality[] {
-  const late = all.filter(({ due, missing }) => missing.at(-1) === due)
+  const late = all.filter(({ due, newest, missing }) => missing.length > 0 && (newest === null || newest < due))
   return late.length > pipeline.thresholds.staleShare * all.length ? late : []
 }
 

@@ -36,6 +36,12 @@ t.test('one client of many that is late does not make the pipeline late', async 
   ])
 })
 
+t.test('a day that is due is a gap once a later one is there', async t => {
+  const watched = watchedOf({ days: without('a', 2), more: { freshness: { hours: 36 } } })
+  t.strictSame(freshness(watched), [])
+  t.match(completeness(watched), [{ places: [{ client: 'a', day: dayAgo(2) }] }])
+})
+
 t.test('a gap in the past is missing, and a chunk that is held for it is told of elsewhere', async t => {
   const days = without('a', 9)
   const watched = watchedOf({ days, more: promised })
