@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline'
 import { ledger as ledgerOf } from '../../lib/ledger/environment.ts'
-import { LEASE, publish, request } from './kit.ts'
+import { chunksOf, LEASE, publish, request } from './kit.ts'
 
 /** What another process does to a ledger, by the name of it; it talks in lines. */
 const [, , role, path = '', ...args] = process.argv
@@ -37,7 +37,7 @@ async function open(): Promise<void> {
   console.log('ready')
   for (;;) {
     const ledger = ledgerOf({ path: await told() })
-    console.log(await ledger.beginRun(request(), []).then(({ resumed }) => (resumed ? 'resumed' : 'begun'), codeOf))
+    console.log(await ledger.beginRun(request(), chunksOf(request())).then(({ resumed }) => (resumed ? 'resumed' : 'begun'), codeOf))
     await ledger.close()
   }
 }
