@@ -37,7 +37,9 @@ async function open(): Promise<void> {
   console.log('ready')
   for (;;) {
     const ledger = ledgerOf({ path: await told() })
-    console.log(await ledger.beginRun(request(), chunksOf(request())).then(({ resumed }) => (resumed ? 'resumed' : 'begun'), codeOf))
+    console.log(
+      await ledger.beginRun(request(), chunksOf(request())).then(({ resumed }) => (resumed ? 'resumed' : 'begun'), codeOf),
+    )
     await ledger.close()
   }
 }
