@@ -2,6 +2,8 @@ import { type Config, resolveClients } from './config.ts'
 import { openWorker, type Worker, type WorkerHost } from './engine/worker.ts'
 import { asHeadraceError, ConfigError, type HeadraceError } from './errors.ts'
 import { backoff } from './http/retry.ts'
+import { round } from './monitor/rounds.ts'
+import { GRANT_KEY } from './oauth/seal.ts'
 import type { Pipeline } from './pipeline.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Address, Listening } from './server/app.ts'
@@ -54,6 +56,7 @@ export async function daemon(config: Config, host: DaemonHost): Promise<0 | 130>
       'daemon started',
     )
     const scheduling = schedule(scheduler, worker, host, stop)
+    const watching = lookAfter(config, scheduler, worker, host, stop)
     const givenUp = await worker.work(
       {
         pipelines: pipelines.map(({ name, after }) => ({ name, atOnce: settings.pipelineConcurrency, after })),
@@ -61,7 +64,7 @@ export async function daemon(config: Config, host: DaemonHost): Promise<0 | 130>
       },
       { onAttempt: async () => undefined, onTrouble: troubles(worker, host, stop) },
     )
-    await scheduling
+    await Promise.all([scheduling, watching])
     log.info({ event: 'daemon.stopped', givenUp }, 'daemon stopped')
     return givenUp > 0 ? 130 : 0
   } finally {
@@ -103,6 +106,27 @@ async function schedule(scheduler: Scheduler, worker: Worker, { log }: DaemonHos
       log.error({ event: 'scheduler.failed', err: error }, `what is due is not known: ${asHeadraceError(error).message}`)
     }
     await worker.sleep(waitMs, stop).catch(() => undefined)
+  }
+}
+
+/** Looks what is wrong with the data, until it is told to stop. */
+async function lookAfter(
+  config: Config,
+  scheduler: Scheduler,
+  worker: Worker,
+  host: DaemonHost,
+  stop: AbortSignal,
+): Promise<void> {
+  const { log, grantKey = process.env[GRANT_KEY] } = host
+  const { metrics, now, sleep } = worker
+  while (!stop.aborted) {
+    try {
+      await round({ config, clients: scheduler.clients, grantKey, now: now(), log, metrics })
+    } catch (error) {
+      metrics.daemonFailures.inc({ part: 'monitors' })
+      log.error({ event: 'monitors.failed', err: error }, `what is wrong is not known: ${asHeadraceError(error).message}`)
+    }
+    await sleep(config.settings.watchSeconds * 1_000, stop).catch(() => undefined)
   }
 }
 

@@ -42,6 +42,7 @@ export const OPTIONS = {
     max: 3_600,
     means: 'How long a chunk stays with a process that no longer renews its claim.',
   },
+  watchSeconds: { default: 300, min: 10, max: 86_400, means: 'How often a daemon looks what is wrong with the data.' },
   drainSeconds: {
     default: 30,
     min: 0,

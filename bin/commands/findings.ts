@@ -1,7 +1,7 @@
 import { resolveClients } from '../../lib/config.ts'
 import { findingJson, findingLines } from '../../lib/monitor/text.ts'
 import { watch } from '../../lib/monitor/watch.ts'
-import { GRANT_KEY, Seal } from '../../lib/oauth/seal.ts'
+import { GRANT_KEY } from '../../lib/oauth/seal.ts'
 import { output, plural } from '../output.ts'
 import { chosenPipelines, patientCall, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'
@@ -11,9 +11,8 @@ export async function findings(options: CommonOptions & { readonly pipeline?: st
   await withConfig(options.config, async config => {
     const pipelines = chosenPipelines(config, options.pipeline)
     const clients = await resolveClients(config, undefined, patientCall.signal)
-    const key = process.env[GRANT_KEY]
-    const seal = key === undefined ? undefined : new Seal(key)
-    const found = await watch({ config: { ...config, pipelines }, clients, seal, now: Date.now() })
+    const grantKey = process.env[GRANT_KEY]
+    const found = await watch({ config: { ...config, pipelines }, clients, grantKey, now: Date.now() })
     if (found.findings.some(({ level }) => level !== 'report')) process.exitCode = 1
     if (options.json) {
       output.json({ command: 'findings', findings: found.findings.map(findingJson) })

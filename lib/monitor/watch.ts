@@ -3,7 +3,7 @@ import { fromEpochDay } from '../chunk.ts'
 import type { Client, Config } from '../config.ts'
 import { asHeadraceError } from '../errors.ts'
 import { type GrantStatus, grantStatuses } from '../grants.ts'
-import type { Seal } from '../oauth/seal.ts'
+import { Seal } from '../oauth/seal.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { byCause } from './causes.ts'
 import { type Finding, LEVELS, type MonitorName } from './finding.ts'
@@ -17,8 +17,8 @@ import { daysByClient, firstWatched, isJudged, type Watched } from './watched.ts
 export interface WatchOptions {
   readonly config: Pick<Config, 'pipelines' | 'ledger'>
   readonly clients: readonly Client[]
-  /** Opens the grants, where there is a key. */
-  readonly seal: Seal | undefined
+  /** What encrypts the grants in the ledger, where there is a key. */
+  readonly grantKey: string | undefined
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -47,7 +47,7 @@ const MOST = 10_000
  * Runs every monitor over every pipeline. It reads the ledger and nothing else, and lets others work in between. A monitor that fails is a finding, and keeps none of the
  * others from running.
  */
-export async function watch({ config, clients, seal, now }: WatchOptions): Promise<Watch> {
+export async function watch({ config, clients, grantKey, now }: WatchOptions): Promise<Watch> {
   const findings: Finding[] = []
   const failed = new Set<MonitorName>()
   const standings: Standing[] = []
@@ -78,7 +78,7 @@ export async function watch({ config, clients, seal, now }: WatchOptions): Promi
     for (const [monitor, run] of names) await attempt(monitor as MonitorName, [pipeline], () => run(watched))
     standings.push({ pipeline, clients: punctuality(watched), volumeRatio: volumeRatio(watched) })
   }
-  await attempt('credentials', [], async () => credentials(await grantsOf(config, clients, seal), now))
+  await attempt('credentials', [], async () => credentials(await grantsOf(config, clients, grantKey), now))
   const urgency = ({ level }: Finding): number => LEVELS.indexOf(level)
   const all = [...names.map(([name]) => name as MonitorName), 'credentials' as const]
   return {
@@ -88,7 +88,10 @@ export async function watch({ config, clients, seal, now }: WatchOptions): Promi
   }
 }
 
-async function watchedOf(pipeline: Pipeline, { config: { ledger }, clients, now }: Omit<WatchOptions, 'seal'>): Promise<Watched> {
+async function watchedOf(
+  pipeline: Pipeline,
+  { config: { ledger }, clients, now }: Omit<WatchOptions, 'grantKey'>,
+): Promise<Watched> {
   const recent = await ledger.recent(pipeline.name, fromEpochDay(firstWatched(now)), now)
   const drifts = await ledger.drifts(pipeline.name, MOST)
   return {
@@ -102,14 +105,14 @@ async function watchedOf(pipeline: Pipeline, { config: { ledger }, clients, now 
   }
 }
 
-function grantsOf(
+async function grantsOf(
   { pipelines, ledger }: WatchOptions['config'],
   clients: readonly Client[],
-  seal: Seal | undefined,
+  grantKey: string | undefined,
 ): Promise<GrantStatus[]> {
   const providers = [...new Set(pipelines.flatMap(({ source }) => source.auth ?? []))]
   const ids = clients.map(({ id }) => id)
-  return grantStatuses(providers, ids, ledger, seal)
+  return grantStatuses(providers, ids, ledger, grantKey === undefined ? undefined : new Seal(grantKey))
 }
 
 /** That a monitor, or all of them, could not be run. */

@@ -32,7 +32,7 @@ async function gauges(registry: Registry, name: string): Promise<Record<string, 
 
 t.test('a ledger in order gives no finding, and every monitor has run', async t => {
   const ledger = await ledgerWith(t, 100)
-  const { findings, ran, standings } = await watch({ config: { pipelines, ledger }, clients, seal: undefined, now: agoMs(0) })
+  const { findings, ran, standings } = await watch({ config: { pipelines, ledger }, clients, grantKey: undefined, now: agoMs(0) })
   t.strictSame(findings, [])
   t.strictSame([...ran, 'monitors'].sort(), Object.keys(MONITORS).sort())
   t.match(standings, [{ clients: [{ client: 'a', completeThrough: YESTERDAY, missing: [] }, { client: 'b' }], volumeRatio: 1 }])
@@ -41,7 +41,7 @@ t.test('a ledger in order gives no finding, and every monitor has run', async t 
 t.test('what is wrong in the ledger is found, and the gauges show it', async t => {
   const ledger = await ledgerWith(t, 40)
   const now = agoMs(0)
-  const seen = await watch({ config: { pipelines, ledger }, clients, seal: undefined, now })
+  const seen = await watch({ config: { pipelines, ledger }, clients, grantKey: undefined, now })
   t.match(seen.findings, [{ monitor: 'volume', pipelines: ['clicks'], places: [{ client: 'b', day: YESTERDAY }] }])
   const registry = new Registry()
   const metrics = createMetrics(registry)
@@ -66,7 +66,7 @@ t.test('a pipeline whose ledger cannot be read is a finding, and the others are 
     return ledger.recent(pipeline, since, now)
   }
   const config = { pipelines: [broken, ...pipelines], ledger: { ...ledger, recent } }
-  const { findings, ran } = await watch({ config, clients, seal: undefined, now: agoMs(0) })
+  const { findings, ran } = await watch({ config, clients, grantKey: undefined, now: agoMs(0) })
   t.match(
     findings.map(({ monitor, pipelines, what }) => [monitor, pipelines, what]),
     [

@@ -106,7 +106,7 @@ t.test('a round looks, sets the gauges, and tells; a webhook that is down is tol
   const options = {
     config: { pipelines: [pipelineOf({ freshness: { hours: 36 } })], ledger, alerts: { webhook: url } },
     clients: [{ id: 'a', timeZone: 'UTC' }],
-    seal: undefined,
+    grantKey: undefined,
     log: createLog('info', { write: line => void lines.push(line) }),
     metrics: createMetrics(registry),
   }

@@ -64,7 +64,13 @@ export function startDaemon(t: Test, options: DaemonOptions): Daemon {
     clients,
     warehouse: duckdb({ path: join(folder, 'warehouse.duckdb') }),
     ledger: calendar === undefined ? wrap(ledger) : working(wrap(ledger), calendar),
-    settings: { retryBaseSeconds: 0, retryCapSeconds: 0, ...settings },
+    // On a calendar five minutes are nothing, and a look is not.
+    settings: {
+      retryBaseSeconds: 0,
+      retryCapSeconds: 0,
+      ...(calendar === undefined ? {} : { watchSeconds: 86_400 }),
+      ...settings,
+    },
   })
   let over = false
   const ended = daemon(config, {
