@@ -2,6 +2,7 @@ import { ATTEMPT_CASES } from './ledger-attempt-cases.ts'
 import { BLOCKED_CASES } from './ledger-blocked-cases.ts'
 import type { LedgerCase } from './ledger-case.ts'
 import { GRANT_CASES } from './ledger-grant-cases.ts'
+import { OVERVIEW_CASES } from './ledger-overview-cases.ts'
 import { PUBLISHING_CASES } from './ledger-publishing-cases.ts'
 import { READ_CASES } from './ledger-read-cases.ts'
 import { RUN_CASES } from './ledger-run-cases.ts'
@@ -21,5 +22,6 @@ export const LEDGER_CASES: readonly LedgerCase[] = [
   ...SHAPE_CASES,
   ...GRANT_CASES,
   ...READ_CASES,
+  ...OVERVIEW_CASES,
   ...WATCH_CASES,
 ]
