@@ -218,10 +218,10 @@ t.test('every block of code that is marked as complete compiles', async t => {
     }),
     ...Object.fromEntries(complete.map(({ file, code }, index) => [`${index}-${anchor(file)}.ts`, code])),
   })
-  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const compiler = join(ROOT, 'node_modules/typescript/lib/tsc.js')
   const problems = await run(process.execPath, [compiler, '-p', folder]).then(
     () => '',
-    (error: { stdout: string }) => error.stdout,
+    (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
   )
   t.equal(problems, '')
 })
