@@ -6,7 +6,7 @@ import type { Claim, Ledger, Settlement } from '../../lib/ledger/ledger.ts'
 import type { Edge, Served } from '../../lib/ledger/served.ts'
 import { sqlite } from '../../lib/ledger/sqlite.ts'
 import type { ChunkState } from '../../lib/ledger/states.ts'
-import { PROBLEM, request, summaryOf } from '../ledger/kit.ts'
+import { PROBLEM, request, stage, summaryOf } from '../ledger/kit.ts'
 
 /**
  * B never starts before what A has of its days is committed: the claims of the ledger, which is what every engine works by, against a model that knows nothing
@@ -54,6 +54,7 @@ type Step =
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'revive'; readonly which: number }
   | { readonly do: 'skip'; readonly pipeline: number }
+  | { readonly do: 'collect' }
 
 interface ModelChunk {
   readonly pipeline: string
@@ -78,6 +79,8 @@ class World {
   /** Days that have been published, and the attempt that has left each in doubt. */
   readonly #days = new Map<string, string | null>()
   readonly #claims: { readonly claim: Claim; readonly chunk: ModelChunk }[] = []
+  /** Chunks whose processes died once they had staged them; somebody else publishes them. */
+  #orphans: { readonly claim: Claim; readonly chunk: ModelChunk }[] = []
   now = 1_700_000_000_000
   claimed = 0
   refused = 0
@@ -111,6 +114,8 @@ class World {
         chunk.state = 'pending'
         return
       }
+      case 'collect':
+        return this.#collect()
       case 'skip':
         return this.#skip(step.pipeline % this.#setup.after.length)
     }
@@ -193,6 +198,18 @@ class World {
     if (how === 'committing' || how === 'doubtful')
       for (const day of keys) if (this.#days.get(day) === null) this.#days.set(day, claim.attemptId)
     chunk.state = STATE_AFTER[how]
+    if (chunk.state === 'staged') this.#orphans.push(taken)
+  }
+
+  /** Publishes what the dead have staged. */
+  async #collect(): Promise<void> {
+    for (const { claim, chunk } of this.#orphans) {
+      await this.ledger.committing([claim.attemptId])
+      await this.ledger.published(claim.attemptId, summaryOf(claim), [])
+      for (const day of daysOf(chunk.window)) this.#days.set(key(chunk.pipeline, chunk.client, day), null)
+      chunk.state = 'published'
+    }
+    this.#orphans = []
   }
 
   async #carryOut(claim: Claim, how: (typeof END)[number]): Promise<void> {
@@ -208,7 +225,7 @@ class World {
       }
       return ledger.settle(attemptId, settlement, summary)
     }
-    await ledger.staged(attemptId, summary)
+    await stage(ledger, claim, summary)
     // Whoever dies here, or after the next line, is never heard of again.
     if (how === 'staged') return
     if (how === 'unchanged') return ledger.unchanged(attemptId, summary)
@@ -240,6 +257,7 @@ class World {
   async finish(): Promise<void> {
     for (;;) {
       this.now += 10 * LEASE_MS
+      await this.#collect()
       while (await this.claim());
       if (this.#claims.length === 0) break
       while (this.#claims.length > 0) await this.#end(0, 'publish')
@@ -307,9 +325,10 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(100, LEASE_MS, 10 * LEASE_MS) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('revive' as const), which: index }) },
+    { weight: 1, arbitrary: fc.constant<Step>({ do: 'collect' }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('skip' as const), pipeline: index }) },
   ),
-  { minLength: 20, maxLength: 80 },
+  { minLength: 15, maxLength: 60 },
 )
 
 t.test('B never starts before A has committed its days, under any schedule and any failure', async t => {

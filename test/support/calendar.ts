@@ -1,7 +1,7 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 
 /** Sleeps up to this long take no time but their own: they are pauses within a piece of work, not until the next. */
-const PAUSE_MS = 250
+const PAUSE_MS = 500
 
 /**
  * A clock on which weeks pass in seconds although real files are read and written: time stands still while a chunk is under way, and then goes on, in whole

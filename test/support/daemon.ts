@@ -41,7 +41,7 @@ export interface Daemon {
 }
 
 /** Starts a daemon over the DuckDB and SQLite files of a folder; stopped with the test. */
-export function startDaemon(t: Test, options: DaemonOptions): Daemon {
+export function startDaemon(t: Pick<Test, 'teardown'>, options: DaemonOptions): Daemon {
   const { folder, pipelines, clients, settings, owner, calendar, wrap = ledger => ledger, ...host } = options
   const ledger = openLedger(folder, owner, calendar?.now)
   const stop = new AbortController()
