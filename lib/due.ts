@@ -101,7 +101,8 @@ interface Want {
 
 /**
  * The days that the schedules look back to, and with them, since the client was first published, every day that is not: so an outage, a chunk that failed and
- * a commit whose end is not known are made good at the next occasion, without reading again what lies between.
+ * a commit whose end is not known are made good at the next occasion, without reading again what lies between. For a client that was never published the
+ * first of those days counts as that, so that no hole is left between a month that has ended and yesterday.
  */
 function wantedDays(turns: readonly Turn[], known: Known): Map<Day, Want> {
   const wanted = new Map<Day, Want>()
@@ -113,9 +114,11 @@ function wantedDays(turns: readonly Turn[], known: Known): Map<Day, Want> {
   const byHaste = Map.groupBy(turns, ({ lookbackDays }) => lookbackDays <= LIVE_DAYS)
   for (const turn of byHaste.get(true) ?? []) for (const day of daysOf(lookback(turn))) want(day, turn.name, true)
   const through = newest(turns)
-  for (const day of unpublished(known, through)) {
+  const first = known.first ?? turns.map(turn => lookback(turn).from).reduce((a, b) => (a < b ? a : b))
+  for (const day of unpublished(known.published, first, through)) {
+    if (known.first === undefined && turns.some(turn => isWithin(day, lookback(turn)))) continue
     const reason = known.doubtful.has(day) ? 'doubtful' : 'missing'
-    if (!wanted.has(day)) want(day, reason, day > addDays(through, -LIVE_DAYS))
+    if (!wanted.has(day)) want(day, reason, known.first !== undefined && day > addDays(through, -LIVE_DAYS))
   }
   for (const turn of byHaste.get(false) ?? []) for (const day of daysOf(lookback(turn))) want(day, turn.name, false)
   return wanted
@@ -123,12 +126,15 @@ function wantedDays(turns: readonly Turn[], known: Known): Map<Day, Want> {
 
 /** Whether a chunk that waits will read a day soon enough: what is live is not left to a backfill, behind which it might wait for days. */
 function willRead({ window, priority }: Waiting, day: Day, live: boolean): boolean {
-  return window.from <= day && day <= window.to && (priority === 'live' || !live)
+  return isWithin(day, window) && (priority === 'live' || !live)
 }
 
-/** The days from the first that was published to the given one that are not. */
-function* unpublished({ first, published }: Known, through: Day): Generator<Day> {
-  if (first === undefined) return
+function isWithin(day: Day, { from, to }: Window): boolean {
+  return from <= day && day <= to
+}
+
+/** The days between two, both included, that are not published. */
+function* unpublished(published: Known['published'], first: Day, through: Day): Generator<Day> {
   let next = first
   for (const { from, to } of published) {
     if (next < from) yield* daysOf({ from: next, to: from <= through ? addDays(from, -1) : through })

@@ -153,7 +153,11 @@ t.test('what waits to be read is not asked for again, but for live days that wai
     'a 2026-10-22..2026-10-24 backfill new: monthly',
     'a 2026-10-25..2026-10-27 backfill new: monthly',
     'a 2026-10-28..2026-10-30 backfill new: monthly',
-    'a 2026-10-31 backfill new: monthly',
+    'a 2026-10-31..2026-11-02 backfill new: monthly, missing',
+    'a 2026-11-03..2026-11-05 backfill new: missing',
+    'a 2026-11-06..2026-11-08 backfill new: missing',
+    'a 2026-11-09..2026-11-11 backfill new: missing',
+    'a 2026-11-12..2026-11-13 backfill new: missing',
     'a 2026-11-22 live new: daily',
   ])
 })
