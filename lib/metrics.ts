@@ -37,6 +37,7 @@ export function createMetrics(registry: Registry) {
   return {
     schedulerTick,
     nextRun: gauge('headrace_next_run_timestamp_seconds', 'When a pipeline is due next.', 'pipeline'),
+    pipelineInfo: gauge('headrace_pipeline_info', 'Which API a pipeline reads; always 1.', 'pipeline', 'api'),
     daemonFailures: counter('headrace_daemon_failures_total', 'Times that a daemon could not do its work.', 'part'),
     chunks: gauge(
       'headrace_chunks',
@@ -115,7 +116,7 @@ export function codeClass(status: number): string {
   return status === 0 ? 'none' : `${Math.floor(status / 100)}xx`
 }
 
-/** Starts everything about a pipeline at 0: `increase()` does not see a counter that is born at 1. */
+/** Says what a pipeline reads, and starts everything about it at 0: `increase()` does not see a counter that is born at 1. */
 export function startAtZero(metrics: Metrics, pipeline: string, api: string): void {
   for (const counter of [
     metrics.chunksEmpty,
@@ -143,6 +144,7 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   for (const outcome of ['published', 'refused', 'failed']) metrics.commits.inc({ outcome }, 0)
   for (const code_class of ['2xx', '3xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
   for (const change of Object.keys(CHANGES)) metrics.schemaChanges.inc({ pipeline, change }, 0)
+  metrics.pipelineInfo.set({ pipeline, api }, 1)
   metrics.apiRetries.inc({ api }, 0)
   metrics.apiWaitSeconds.inc({ api }, 0)
   metrics.apiPaceSeconds.inc({ api }, 0)
