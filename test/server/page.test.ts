@@ -23,9 +23,10 @@ async function pageOf(t: Test, ledger: Ledger, names: readonly string[] = NAMES)
 }
 
 /** Publishes four weeks of some clients, up to a day. */
-async function published(ledger: Ledger, clients: readonly string[], to = '2026-11-21'): Promise<void> {
+async function published(ledger: Ledger, clients: readonly string[], to = '2026-11-21', rows = 1): Promise<void> {
+  const taken = { requests: 1, startedAt: 1, finishedAt: SEVEN - 3_600_000 }
   for (const pipeline of ['accounts', 'keyword-performance']) {
-    for (const client of clients) await publish(ledger, pipeline, client, { from: '2026-10-20', to })
+    for (const client of clients) await publish(ledger, pipeline, client, { from: '2026-10-20', to }, rows, taken)
   }
 }
 
@@ -51,11 +52,24 @@ t.test('a page on which everything is there says so, and folds what nobody has t
   const { verdict, text, section } = await pageOf(t, ledger)
   t.equal(verdict, 'Everything is there: every day that is due, of every client.')
   t.match(section('needs'), 'Nothing is held, failed or parked.')
+  t.match(section('findings'), 'Nothing: the monitors find what they expect.')
   t.match(section('runs'), 'Nothing: no run has anything left to do.')
   t.match(section('blocked'), 'No chunk waits for another pipeline.')
   t.match(section('restated'), 'No published day has changed in the last seven days.')
   t.match(section('pipeline-accounts'), /<details><summary>20 clients have every day that is due<\/summary>/)
   t.equal([...text.matchAll(/title="2026-11-21: published; 1 rows published">✓/g)].length, 40)
+})
+
+t.test('a page on which every day is there and holds no row does not say that all is well', async t => {
+  const { ledger } = fresh(t)
+  await published(ledger, NAMES, '2026-11-21', 0)
+  const { verdict, section } = await pageOf(t, ledger)
+  t.equal(verdict, 'Every day that is due is there, but 2 things about it look wrong.')
+  t.match(
+    section('findings'),
+    /<span class="tag page">page<\/span>.*no client ever had a row, in 660 published days of 20 clients/,
+  )
+  t.match(section('findings'), 'access, filters and names of fields')
 })
 
 t.test('a page of a bad morning names everything, what is wrong first', async t => {

@@ -2,6 +2,9 @@ import { type Calendar, calendarOf, daysLacking } from '../../calendar.ts'
 import type { Client, Config } from '../../config.ts'
 import type { ListedRun, OperatorAction } from '../../ledger/lists.ts'
 import type { BlockedChunk } from '../../ledger/served.ts'
+import type { Finding } from '../../monitor/finding.ts'
+import { watch } from '../../monitor/watch.ts'
+import { GRANT_KEY } from '../../oauth/seal.ts'
 import type { Pipeline } from '../../pipeline.ts'
 import { nextOccasion } from '../../schedule.ts'
 
@@ -27,10 +30,13 @@ export interface PageFacts {
   /** Runs in which something is left to do by itself, newest first. */
   readonly runs: readonly ListedRun[]
   readonly actions: readonly OperatorAction[]
+  /** What the monitors find, the most urgent first. */
+  readonly findings: readonly Finding[]
 }
 
 /** Reads from the ledger what the page shows. */
-export async function pageFacts({ pipelines, ledger }: Config, clients: readonly Client[], now: number): Promise<PageFacts> {
+export async function pageFacts(config: Config, clients: readonly Client[], now: number): Promise<PageFacts> {
+  const { pipelines, ledger } = config
   const zones = [...new Set(clients.map(({ timeZone }) => timeZone))]
   return {
     now,
@@ -46,6 +52,7 @@ export async function pageFacts({ pipelines, ledger }: Config, clients: readonly
     }),
     runs: (await ledger.runs({ finished: false }, LOOKED_AT)).filter(isUnderWay).slice(0, SHOWN),
     actions: await ledger.actions(SHOWN),
+    findings: (await watch({ config, clients, grantKey: process.env[GRANT_KEY], now })).findings,
   }
 }
 
@@ -61,7 +68,7 @@ const STUCK = [
 ] as const
 
 /** The one sentence for whoever is on call: whether everything is there, and if not, what is not. */
-export function verdict({ pipelines, clients }: PageFacts): {
+export function verdict({ pipelines, clients, findings }: PageFacts): {
   readonly mood: 'good' | 'busy' | 'bad'
   readonly sentence: string
 } {
@@ -87,6 +94,11 @@ export function verdict({ pipelines, clients }: PageFacts): {
   }
   if (rows.every(({ dueThrough }) => dueThrough === null))
     return { mood: 'busy', sentence: 'Nothing was read yet, and nothing is due.' }
+  const doubts = findings.filter(({ level }) => level === 'block' || level === 'page').length
+  if (doubts > 0) {
+    const what = doubts === 1 ? 'something about it looks' : `${doubts} things about it look`
+    return { mood: 'bad', sentence: `Every day that is due is there, but ${what} wrong.` }
+  }
   return { mood: 'good', sentence: `Everything is there: every day that is due, of every client.` }
 }
 

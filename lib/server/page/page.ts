@@ -5,7 +5,7 @@ import { VERSION } from '../../version.ts'
 import { calendarSection, key } from './calendar.ts'
 import { type PageFacts, type PipelineFacts, pageFacts, plural, verdict } from './facts.ts'
 import { Html, html } from './html.ts'
-import { actions, blocked, instant, problems, restatements, running } from './sections.ts'
+import { actions, blocked, findings, instant, problems, restatements, running } from './sections.ts'
 import { STYLE } from './style.ts'
 
 /** Only this stylesheet, and nothing else at all: what a client is called cannot become a script. */
@@ -42,13 +42,14 @@ export function page(facts: PageFacts): Html {
 <h1 class="${mood}">${sentence}</h1>
 <p class="quiet">${plural(facts.clients, 'client')}, ${plural(facts.pipelines.length, 'pipeline')}, as of ${instant(facts.now)} UTC. <a href="/">Look again</a></p>
 <nav aria-label="Parts of this page"><ul>
-<li><a href="#needs">Needs somebody</a></li><li><a href="#runs">Runs now</a></li><li><a href="#blocked">Blocked</a></li>
+<li><a href="#needs">Needs somebody</a></li><li><a href="#findings">Looks wrong</a></li><li><a href="#runs">Runs now</a></li><li><a href="#blocked">Blocked</a></li>
 ${facts.pipelines.map(({ pipeline: { name } }) => html`<li><a href="#pipeline-${name}">${name}</a></li>`)}
 <li><a href="#restated">Restated this week</a></li><li><a href="#actions">Done by hand</a></li>
 </ul></nav>
 </header>
 <main>
 <section aria-labelledby="needs"><h2 id="needs">What needs somebody</h2>${problems(facts)}</section>
+<section aria-labelledby="findings"><h2 id="findings">What looks wrong</h2>${findings(facts)}</section>
 <section aria-labelledby="runs"><h2 id="runs">What runs now</h2>${running(facts)}</section>
 <section aria-labelledby="blocked"><h2 id="blocked">What is blocked, and by what</h2>${blocked(facts)}</section>
 ${facts.pipelines.map((one, index) => pipelineSection(one, index === 0))}
@@ -70,7 +71,7 @@ function pipelineSection(
       ? html`it has no schedule`
       : html`next due ${instant(nextAt)} UTC by ${schedule.map(one => one.name).join(', ')}`
   return html`<section aria-labelledby="pipeline-${name}"><h2 id="pipeline-${name}">${name}</h2>
-<p class="quiet">${description === undefined ? undefined : html`${description}. `}Table <span class="code">${table.name}</span>; ${when}.</p>
+<p class="quiet">${description === undefined ? undefined : html`${description.replace(/\.$/, '')}. `}Table <span class="code">${table.name}</span>; ${when}.</p>
 ${withKey ? key() : undefined}${calendarSection(name, calendar)}</section>
 `
 }

@@ -3,6 +3,7 @@ import type { ChunkRecord, Restatement } from '../../ledger/ledger.ts'
 import type { ListedRun, OperatorAction } from '../../ledger/lists.ts'
 import type { BlockedChunk } from '../../ledger/served.ts'
 import { type ChunkState, PROBLEM_STATES } from '../../ledger/states.ts'
+import { MONITORS } from '../../monitor/finding.ts'
 import { type PageFacts, plural } from './facts.ts'
 import { type Html, html } from './html.ts'
 
@@ -53,6 +54,20 @@ export function problems({ pipelines }: PageFacts): Html {
 
 /** What a person has to decide comes first. */
 const URGENT: readonly ChunkState[] = PROBLEM_STATES
+
+/** What the monitors find in what is published, what is safe, and what to do. */
+export function findings({ findings: all }: PageFacts): Html {
+  if (all.length === 0) return html`<p>Nothing: the monitors find what they expect.</p>`
+  const rows = all
+    .slice(0, SHOWN)
+    .map(({ monitor, level, pipelines, since, what }) => [
+      html`<span class="tag ${level}">${level}</span>`,
+      html`${pipelines.join(', ')}`,
+      html`${what}<br><span class="hint">${MONITORS[monitor].safe} ${MONITORS[monitor].action}</span>`,
+      instant(since),
+    ])
+  return table('What the monitors find', ['how urgent', 'pipelines', 'what, and what to do', 'since'], rows, all.length - SHOWN)
+}
 
 /** Runs that are not finished, and chunks that are being read. */
 export function running({ runs, pipelines }: PageFacts): Html {

@@ -55,6 +55,8 @@ td.number, th.number { text-align: right }
 .mark.parked { background: var(--odd-ground); color: var(--odd); border-color: var(--odd) }
 .mark.reading, .mark.waiting { background: var(--busy-ground); color: var(--busy) }
 .mark.notDue { background: none }
+.tag.block, .tag.page { background: var(--bad-ground); color: var(--bad); font-weight: 700 }
+.tag.ticket { background: var(--odd-ground); color: var(--odd) }
 .tag { display: inline-block; padding: 0 .5rem; border-radius: .25rem; white-space: nowrap }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; padding: 0; margin: .5rem 0; color: var(--quiet); font-size: .85rem }
 .key .mark { display: inline-block; width: 1.4rem; text-align: center; border-radius: .25rem; margin-right: .35rem; border: 1px solid transparent }
