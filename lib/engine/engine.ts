@@ -41,6 +41,14 @@ export interface EngineContext {
   onTrouble(error: unknown): Promise<void>
 }
 
+/** A chunk that this process works on. */
+interface UnderWay {
+  readonly controller: AbortController
+  readonly done: Promise<void>
+  /** Until when nobody else has it for certain, in milliseconds of this process: its lease, counted from before it was asked for. */
+  heldUntil: number
+}
+
 /** How soon one looks again whether there is anything to do among what is served, when there is not. */
 const POLL_MS = 1_000
 
@@ -51,7 +59,7 @@ const POLL_MS = 1_000
  */
 export async function work(from: string | Served, engine: EngineContext, { stop, abort }: Control): Promise<number> {
   const { ledger, options, slots, observe } = engine
-  const underWay = new Map<string, { readonly controller: AbortController; readonly done: Promise<void> }>()
+  const underWay = new Map<string, UnderWay>()
   const leaseMs = options.leaseSeconds * 1_000
   const heartbeat = setInterval(() => void renew(engine, underWay, leaseMs), leaseMs / 4).unref()
   const troubles: unknown[] = []
@@ -68,7 +76,7 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
   }
 
   /** Begins an attempt; resolves once its slot is taken, so that the next look at the slots sees the right number. */
-  async function begin(claim: Claim): Promise<void> {
+  async function begin(claim: Claim, heldUntil: number): Promise<void> {
     const controller = new AbortController()
     const signal = AbortSignal.any([controller.signal, abort])
     const entered = Promise.withResolvers<void>()
@@ -78,7 +86,16 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
       return result
     }
     const { compiled, context } = engine.readingOf(claim)
-    const done = runChunk(claim, compiled, { ...context, reading }, signal)
+    const pace: RunContext['pace'] = {
+      acquire: async (request, asking) => {
+        // Whoever stood still learns only later that its chunk has gone, and with it the slot of the account.
+        if (performance.now() > (underWay.get(claim.attemptId)?.heldUntil ?? heldUntil))
+          controller.abort(leaseLost(claim.attemptId))
+        signal.throwIfAborted()
+        return context.pace.acquire(request, asking)
+      },
+    }
+    const done = runChunk(claim, compiled, { ...context, reading, pace }, signal)
       .then(result => {
         if (result.error?.code === 'ABORTED') givenUp++
         observe({ type: 'chunk', chunk: claim.chunk, ...result })
@@ -86,7 +103,7 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
       })
       .catch((error: unknown) => void troubles.push(error))
       .finally(() => underWay.delete(claim.attemptId))
-    underWay.set(claim.attemptId, { controller, done })
+    underWay.set(claim.attemptId, { controller, done, heldUntil })
     await Promise.race([entered.promise, done])
   }
 
@@ -103,13 +120,14 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
       await anyDone()
       return true
     }
+    const heldUntil = performance.now() + leaseMs
     const claim = await ledger.claim(from, leaseMs).catch((error: unknown) => {
       troubles.push(error)
       return null
     })
     if (claim === null) return true
     if (claim !== undefined && !('waitMs' in claim)) {
-      await begin(claim)
+      await begin(claim, heldUntil)
       return true
     }
     await engine.collect().catch((error: unknown) => void troubles.push(error))
@@ -135,22 +153,24 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
   return givenUp
 }
 
-async function renew(
-  { ledger, log }: EngineContext,
-  underWay: ReadonlyMap<string, { readonly controller: AbortController }>,
-  leaseMs: number,
-): Promise<void> {
+async function renew({ ledger, log }: EngineContext, underWay: ReadonlyMap<string, UnderWay>, leaseMs: number): Promise<void> {
+  const attempts = new Map(underWay)
+  const heldUntil = performance.now() + leaseMs
   try {
-    for (const attemptId of await ledger.renew([...underWay.keys()], leaseMs)) {
-      underWay.get(attemptId)?.controller.abort(
-        new TransientError('LEASE_LOST', {
-          message: `attempt ${attemptId} no longer owns its chunk`,
-          hint: 'Another process has taken it over while this one was stalled; it finishes the work. Nothing was overwritten.',
-        }),
-      )
+    const lost = new Set(await ledger.renew([...attempts.keys()], leaseMs))
+    for (const [attemptId, attempt] of attempts) {
+      if (lost.has(attemptId)) attempt.controller.abort(leaseLost(attemptId))
+      else attempt.heldUntil = heldUntil
     }
   } catch (error) {
     // The next beat tries again; an attempt that really lost its lease is stopped by the ledger before it publishes.
     log.warn({ event: 'lease.not_renewed', err: error }, asHeadraceError(error).message)
   }
+}
+
+function leaseLost(attemptId: string): TransientError {
+  return new TransientError('LEASE_LOST', {
+    message: `attempt ${attemptId} no longer owns its chunk`,
+    hint: 'Another process has taken it over while this one was stalled; it finishes the work. Nothing was overwritten.',
+  })
 }
