@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -135,9 +136,11 @@ t.test('a stream has a deadline for its headers, one for each pause, and one for
 
 t.test('the clock for pauses stands still while the reader is busy', async t => {
   const { server, client } = await setup(t, { body: LINES }, { idleMs: 40 })
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
   let read = 0
   for await (const block of client.http.stream(server.url)) {
-    if (read === 0) await new Promise(resolve => setTimeout(resolve, 120))
+    mock.timers.tick(1_000)
     read += block.length
   }
   t.equal(read, LINES.length)
