@@ -4,7 +4,7 @@ import { check } from './commands/check.ts'
 import { backfillCommand, daemonCommand } from './commands/define.ts'
 import { describe } from './commands/describe.ts'
 import { findings } from './commands/findings.ts'
-import { consentGrant, forgetGrant, importGrant, listGrants } from './commands/grants.ts'
+import { consentGrant, forgetGrant, importGrant, listGrants, rekeyGrants } from './commands/grants.ts'
 import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
 import { ready } from './commands/ready.ts'
@@ -89,6 +89,7 @@ common(grants.command('import <grant>'))
 common(grants.command('consent <grant>'))
   .description('have somebody consent, by device or in a browser of this machine')
   .action(consentGrant)
+common(grants.command('rekey')).description('encrypt all tokens with the newest key of HEADRACE_GRANT_KEY').action(rekeyGrants)
 common(grants.command('forget <grant>')).description('remove a grant from the ledger').action(forgetGrant)
 
 await run(program)

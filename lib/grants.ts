@@ -1,3 +1,4 @@
+import { ConfigError } from './errors.ts'
 import type { Grant, GrantLedger } from './ledger/grants.ts'
 import { grantName, type OAuth } from './oauth/oauth.ts'
 import type { Seal } from './oauth/seal.ts'
@@ -71,6 +72,44 @@ function stateOf(grant: Grant | undefined, key: 'newest' | 'older' | 'unknown' |
   if (grant.refusal !== null) return 'refused'
   if (key === 'unknown') return 'unreadable'
   return grant.intentAt !== null && !grant.renewing ? 'doubtful' : 'usable'
+}
+
+/** Whether a grant in this state cannot be used before a person has done something. */
+export function needsSomebody(state: GrantState): boolean {
+  return state === 'missing' || state === 'refused' || state === 'unreadable'
+}
+
+/** What became of the grants of a ledger when they were encrypted anew, by name. */
+export interface Rekeyed {
+  /** With the newest key now. */
+  readonly rekeyed: readonly string[]
+  /** With the newest key before. */
+  readonly current: readonly string[]
+  /** With a key that is not here, or changed by somebody: they are as they were. */
+  readonly unreadable: readonly string[]
+}
+
+/** Encrypts the tokens of every grant with the newest key. May be ended at any moment, and begun again; processes that renew meanwhile are not disturbed. */
+export async function rekey(ledger: GrantLedger, seal: Seal): Promise<Rekeyed> {
+  const done = { rekeyed: [] as string[], current: [] as string[], unreadable: [] as string[] }
+  for (const { name } of await ledger.grants()) done[await rekeyOne(name, ledger, seal)].push(name)
+  return done
+}
+
+async function rekeyOne(name: string, ledger: GrantLedger, seal: Seal): Promise<keyof Rekeyed> {
+  for (;;) {
+    const sealed = (await ledger.grant(name))?.tokens?.sealed
+    if (sealed === undefined || seal.keyOf(sealed) === 'newest') return 'current'
+    let anew: string
+    try {
+      anew = seal.seal(name, seal.open(name, sealed))
+    } catch (error) {
+      if (error instanceof ConfigError && error.code === 'GRANT_UNREADABLE') return 'unreadable'
+      throw error
+    }
+    // Somebody may have renewed it meanwhile.
+    if (await ledger.rekeyGrant(name, sealed, anew)) return 'rekeyed'
+  }
 }
 
 /** Days until an instant, rounded down; negative when it has passed. */

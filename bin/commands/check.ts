@@ -1,9 +1,12 @@
-import { resolveClients } from '../../lib/config.ts'
+import { type Config, resolveClients } from '../../lib/config.ts'
 import { ConfigError, type HeadraceError } from '../../lib/errors.ts'
+import { type GrantState, grantStatuses, needsSomebody } from '../../lib/grants.ts'
+import { GRANT_KEY, Seal } from '../../lib/oauth/seal.ts'
 import type { Table } from '../../lib/table.ts'
 import type { Warehouse } from '../../lib/warehouse/warehouse.ts'
 import { columns, explain, output, plural } from '../output.ts'
 import { patientCall, withConfig } from './context.ts'
+import { providersOf } from './grants.ts'
 import { live } from './live.ts'
 import type { CommonOptions } from './options.ts'
 
@@ -38,8 +41,13 @@ export async function check(options: CheckOptions): Promise<void> {
         clientsInLedger: known.length,
       })
     }
+    const grants = await grantsOf(
+      config,
+      clients.map(({ id }) => id),
+    )
     const mismatches = tables.flatMap(({ mismatch }) => mismatch ?? [])
     if (mismatches.length > 0) process.exitCode = 2
+    else if ([...grants.keys()].some(needsSomebody)) process.exitCode = 42
     if (json) {
       const [error] = mismatches.map(shown)
       output.json({
@@ -47,13 +55,16 @@ export async function check(options: CheckOptions): Promise<void> {
         clients: clients.length,
         warehouse: config.warehouse.name,
         tables: tables.map(({ mismatch, ...table }) => ({ ...table, mismatch: mismatch === undefined ? null : shown(mismatch) })),
+        grants: Object.fromEntries(grants),
         ...(error === undefined ? {} : { error }),
       })
     } else {
       output.line(`${plural(clients.length, 'client')}, warehouse ${config.warehouse.name}`)
       output.line()
-      const states = tables.map(({ pipeline, table, exists, mismatch }) => [pipeline, table, stateText(exists, mismatch)])
-      for (const line of columns([['pipeline', 'table', 'state'], ...states])) output.line(line)
+      const rows = tables.map(({ pipeline, table, exists, mismatch }) => [pipeline, table, stateText(exists, mismatch)])
+      for (const line of columns([['pipeline', 'table', 'state'], ...rows])) output.line(line)
+      const states = [...grants].map(([state, number]) => `${number} ${state}`)
+      if (states.length > 0) output.line(`\ngrants: ${states.join(', ')}; headrace grants list shows them`)
       const widened = tables.flatMap(table => table.widened)
       if (apply) output.line()
       for (const line of widened) output.line(line)
@@ -61,6 +72,16 @@ export async function check(options: CheckOptions): Promise<void> {
     }
     for (const line of mismatches.flatMap(explain)) output.note(line)
   })
+}
+
+/** How many grants that the clients are read with are in each state. Throws `GRANT_KEY_INVALID` where there are to be any, and no key. */
+async function grantsOf(config: Config, clients: readonly string[]): Promise<Map<GrantState, number>> {
+  const providers = providersOf(config)
+  if (providers.length === 0) return new Map()
+  const statuses = await grantStatuses(providers, clients, config.ledger, new Seal(process.env[GRANT_KEY]))
+  const counts = new Map<GrantState, number>()
+  for (const { state, configured } of statuses) if (configured) counts.set(state, (counts.get(state) ?? 0) + 1)
+  return counts
 }
 
 /** Whether a table is there, and how it differs; what else may fail is for the whole command. */

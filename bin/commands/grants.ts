@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Config, resolveClients } from '../../lib/config.ts'
 import { ConfigError } from '../../lib/errors.ts'
-import { daysLeft, type GrantStatus, grantStatuses } from '../../lib/grants.ts'
+import { daysLeft, type GrantStatus, grantStatuses, needsSomebody, rekey } from '../../lib/grants.ts'
 import { Access } from '../../lib/oauth/access.ts'
 import { consent } from '../../lib/oauth/consent.ts'
 import { grantName, type OAuth, type RefreshToken } from '../../lib/oauth/oauth.ts'
@@ -41,10 +41,6 @@ function row({ grant, state, obtainedAt, accessExpiresAt, refreshExpiresAt, conf
   const remarks = [...(configured ? [] : ['no pipeline uses it']), ...(olderKey ? ['older key'] : [])]
   const left = refreshExpiresAt === null ? '' : String(daysLeft(refreshExpiresAt, Date.now()))
   return [grant, state, instant(obtainedAt), instant(accessExpiresAt), left, remarks.join(', ')]
-}
-
-function needsSomebody(state: GrantStatus['state']): boolean {
-  return state === 'missing' || state === 'refused' || state === 'unreadable'
 }
 
 /** `headrace grants import`: brings a refresh token in, from standard input or a file, and renews it once, so that a wrong one is told now. */
@@ -96,6 +92,21 @@ export async function consentGrant(grant: string, { config: file, json }: Common
   })
 }
 
+/** `headrace grants rekey`: encrypts all tokens with the newest key. Ends with 42 when some cannot be read. */
+export async function rekeyGrants({ config: file, json }: CommonOptions): Promise<void> {
+  await withConfig(file, async ({ ledger }) => {
+    const { rekeyed, current, unreadable } = await rekey(ledger, new Seal(process.env[GRANT_KEY]))
+    if (unreadable.length > 0) process.exitCode = 42
+    if (json) {
+      output.json({ command: 'grants rekey', rekeyed, current, unreadable })
+      return
+    }
+    output.line(`${plural(rekeyed.length, 'grant')} encrypted anew, ${current.length} already with the newest key`)
+    for (const grant of unreadable) output.line(`${grant}: its key is not in ${GRANT_KEY}, or its row was changed; left as it is`)
+    if (unreadable.length === 0) output.line('The older keys are not needed any more, once no process encrypts with one of them.')
+  })
+}
+
 /** `headrace grants forget`: removes a grant from the ledger. */
 export async function forgetGrant(grant: string, { config: file, json }: CommonOptions): Promise<void> {
   await withConfig(file, async config => {
@@ -114,7 +125,8 @@ async function say(config: Config, grant: string, command: string, json: boolean
   }
 }
 
-function providersOf({ pipelines }: Config): OAuth[] {
+/** How the pipelines of a configuration authorize. */
+export function providersOf({ pipelines }: Config): OAuth[] {
   return [...new Set(pipelines.flatMap(({ source }) => source.auth ?? []))]
 }
 

@@ -63,6 +63,8 @@ export interface GrantLedger {
   refuseGrant(name: string, generation: number, refusal: string): Promise<boolean>
   /** Stores tokens that somebody consented to, whatever was there. */
   putGrant(name: string, tokens: SealedTokens): Promise<void>
+  /** Puts the same tokens, encrypted anew, in the place of what they were; nothing else changes. False when others are stored by now. */
+  rekeyGrant(name: string, sealed: string, anew: string): Promise<boolean>
   /** Removes a grant; false when there is none. */
   forgetGrant(name: string): Promise<boolean>
 }

@@ -84,6 +84,21 @@ export const GRANT_CASES: readonly LedgerCase[] = [
     await ledger.putGrant(NAME, tokens('b'))
     partialDeepStrictEqual(await ledger.grant(NAME), { refusal: null })
   }),
+  ledgerCase(
+    'tokens that are encrypted anew take the place of the same tokens, and nothing that is under way is disturbed',
+    async ({ ledger }) => {
+      await ledger.putGrant(NAME, tokens('a'))
+      const before = await ledger.grant(NAME)
+      const generation = before?.generation ?? 0
+      claimed(await ledger.claimGrant(NAME, generation, LEASE))
+      equal(await ledger.rekeyGrant(NAME, 'a', 'anew'), true)
+      partialDeepStrictEqual(await ledger.grant(NAME), { generation, tokens: tokens('anew'), renewing: true })
+      equal(await ledger.renewGrant(NAME, generation, tokens('b')), true, 'whoever was renewing stores what it obtained')
+      equal(await ledger.rekeyGrant(NAME, 'anew', 'late'), false)
+      partialDeepStrictEqual(await ledger.grant(NAME), { tokens: { sealed: 'b' } })
+      equal(await ledger.rekeyGrant('books/nobody', 'a', 'anew'), false)
+    },
+  ),
   ledgerCase('a release says whether the answer is still open, and when to ask again', async ({ ledger }) => {
     const { claimId } = claimed(await ledger.claimGrant(NAME, 0, LEASE))
     await ledger.releaseGrant(NAME, claimId, { intentAt: 5, notBefore: 7 })

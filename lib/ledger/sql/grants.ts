@@ -113,6 +113,10 @@ export function grants({ db, owner }: LedgerContext): GrantLedger {
       })
     },
 
+    async rekeyGrant(name, sealed, anew) {
+      return (await db.write(tx => tx.update('access_grant', { sealed: anew }, { name, sealed }))) === 1
+    },
+
     async forgetGrant(name) {
       return (await db.write(tx => tx.run('DELETE FROM access_grant WHERE name = ?', name))) === 1
     },
