@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
 import t from 'tap'
+import { built } from '../grafana/src/build.ts'
 import { createMetrics } from '../lib/metrics.ts'
 
 // What `promtool` cannot see: that the metrics exist, that every alert has a test and a runbook. `.ci/run` has promtool judge the rules themselves.
@@ -24,9 +25,22 @@ function series(): Set<string> {
   return new Set(names)
 }
 
+interface PanelJson {
+  readonly title: string
+  readonly type: string
+  readonly description?: string
+  readonly fieldConfig?: { readonly defaults?: { readonly unit?: string } }
+}
+
+/** All panels that show something. */
+function panels(): PanelJson[] {
+  const dashboards = Object.values(built()).map((text): { readonly panels: readonly PanelJson[] } => JSON.parse(text))
+  return dashboards.flatMap(dashboard => dashboard.panels.filter(({ type }) => type !== 'row'))
+}
+
 t.test('every metric that rules, their tests or dashboards name exists', async t => {
   const exist = series()
-  for (const file of globSync('grafana/**/*.{yml,json,ts}', { cwd: ROOT })) {
+  for (const file of globSync('grafana/**/*.{yml,json}', { cwd: ROOT })) {
     // What recording rules write has its level before the name, and what it is after it.
     const named = read(file).matchAll(/(?<![\w:-])headrace_[a-z0-9_]+(?!\w)/g)
     for (const [name] of named) t.ok(exist.has(name), `${file}: ${name}`)
@@ -35,9 +49,33 @@ t.test('every metric that rules, their tests or dashboards name exists', async t
 
 t.test('every recorded series that is read is recorded', async t => {
   const recorded = [...rules.matchAll(/record: (\S+)/g)].map(([, name]) => name)
-  for (const file of globSync('grafana/**/*.{yml,json,ts}', { cwd: ROOT })) {
+  for (const file of globSync('grafana/**/*.{yml,json}', { cwd: ROOT })) {
     for (const [name] of read(file).matchAll(/(?:pipeline|api):headrace_\w+:\w+/g))
       t.ok(recorded.includes(name), `${file}: ${name}`)
+  }
+})
+
+t.test('committed dashboards are what their sources build: npm run grafana', async t => {
+  const committed = globSync('*.json', { cwd: join(ROOT, 'grafana/dashboards') })
+  t.strictSame(committed.toSorted(), Object.keys(built()).toSorted())
+  for (const [file, text] of Object.entries(built())) t.equal(read(`grafana/dashboards/${file}`), text, file)
+})
+
+t.test('every panel says in words what it shows and in which unit, and links to runbooks that exist', async t => {
+  const links = [
+    ...Object.values(built())
+      .join('')
+      .matchAll(/runbooks\.md#(\w+)/g),
+  ].map(([, hash = '']) => hash)
+  t.ok(links.length > 10)
+  for (const link of links)
+    t.ok(
+      alerts.some(alert => alert.toLowerCase() === link),
+      link,
+    )
+  for (const { title, description, fieldConfig } of panels()) {
+    t.ok((description?.length ?? 0) > 10, title)
+    t.ok(fieldConfig?.defaults?.unit, title)
   }
 })
 
