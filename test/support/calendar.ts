@@ -13,6 +13,8 @@ export class Calendar {
   readonly #stepMs: number
   readonly #sleepers = new Set<{ readonly at: number; wake(): void }>()
   #underWay = 0
+  /** Moments since the last step that came as they were asked for. */
+  #exact = 0
 
   constructor(now: number, stepMs: number) {
     this.#now = now
@@ -64,7 +66,9 @@ export class Calendar {
         continue
       }
       const next = Math.min(...[...this.#sleepers].map(({ at }) => at))
-      this.#now = Math.max(this.#now, Math.ceil(next / this.#stepMs) * this.#stepMs)
+      // After a step, whoever looks around every second finds what has been begun in it.
+      this.#exact = next <= this.#now + 1_000 && this.#exact < 3 ? this.#exact + 1 : 0
+      this.#now = this.#exact > 0 ? Math.max(this.#now, next) : Math.max(this.#now, Math.ceil(next / this.#stepMs) * this.#stepMs)
       onStep(this.#now)
       for (const sleeper of [...this.#sleepers]) if (sleeper.at <= this.#now) sleeper.wake()
     }

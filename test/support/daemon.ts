@@ -4,7 +4,15 @@ import { Registry } from 'prom-client'
 import type { Test } from 'tap'
 import type { ClientEntry } from '../../lib/config.ts'
 import { type DaemonHost, daemon } from '../../lib/daemon.ts'
-import { type ConfigOptions, createLog, defineConfig, duckdb, type Options, type Pipeline } from '../../lib/index.ts'
+import {
+  type ConfigOptions,
+  createLog,
+  defineConfig,
+  duckdb,
+  type Options,
+  type Pipeline,
+  type Warehouse,
+} from '../../lib/index.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Calendar } from './calendar.ts'
 import { openLedger } from './run.ts'
@@ -59,10 +67,11 @@ export function startDaemon(t: Pick<Test, 'teardown'>, options: DaemonOptions): 
       done()
     },
   })
+  const warehouse = duckdb({ path: join(folder, 'warehouse.duckdb') })
   const config = defineConfig({
     pipelines,
     clients,
-    warehouse: duckdb({ path: join(folder, 'warehouse.duckdb') }),
+    warehouse: calendar === undefined ? warehouse : sweeping(warehouse, calendar),
     ledger: calendar === undefined ? wrap(ledger) : working(wrap(ledger), calendar),
     // On a calendar five minutes are nothing, and a look is not.
     settings: {
@@ -111,6 +120,21 @@ export function startDaemon(t: Pick<Test, 'teardown'>, options: DaemonOptions): 
         listeners.add(listener)
         listener()
       }),
+  }
+}
+
+/** A warehouse on which a sweep stops the clock. */
+function sweeping(warehouse: Warehouse, calendar: Calendar): Warehouse {
+  return {
+    ...warehouse,
+    async sweep(alive) {
+      calendar.working(1)
+      try {
+        return await warehouse.sweep(alive)
+      } finally {
+        calendar.working(-1)
+      }
+    },
   }
 }
 
