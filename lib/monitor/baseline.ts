@@ -67,8 +67,8 @@ export function baselineOf(
   return { expected: expected * level, spread }
 }
 
-/** How the last week compares with the medians of its weekdays. */
+/** How the last week compares with the medians of its weekdays, if each of its days has a value: of fewer, a fault of three days would be half. */
 function levelOf(days: Float64Array, usual: Float64Array): number {
   const ratios = sorted(days.slice(1, LEVEL_DAYS + 1).map((value, index) => value / (usual[(index + 1) % 7] ?? Number.NaN)))
-  return ratios.length < LEVEL_DAYS / 2 ? 1 : quantile(ratios, 0.5)
+  return ratios.length < LEVEL_DAYS || ratios[0] === 0 ? 1 : quantile(ratios, 0.5)
 }
