@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
@@ -203,6 +206,40 @@ t.test('a ledger that fails for a while is told of, and the work goes on', async
   it.stop.abort()
   await done
   t.match(troubles, [{ code: 'LEDGER_FAILED' }, { code: 'LEDGER_FAILED' }, { code: 'LEDGER_FAILED' }])
+})
+
+t.test('a process that stood still for longer than its lease asks for nothing more of the chunk', async t => {
+  let asked = 0
+  const server = createServer((_, response) => {
+    asked++
+    // Nothing of this process ran until now, not even the beat that renews its leases.
+    if (asked === 1) t.intercept(performance, 'now', { value: () => begun + 6_000 })
+    response.setHeader('content-type', 'application/json').end('{}')
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const pipeline = adsPipeline({
+    name: 'ads',
+    async *pages({ http }) {
+      for (let page = 0; page < 2; page++) {
+        await http.json(url)
+        yield []
+      }
+    },
+  })
+  const it = await open(t, [pipeline], { leaseSeconds: 5, concurrency: 1, stagedChunks: 1 }, ledger => ({
+    ...ledger,
+    renew: () => new Promise(() => undefined),
+  }))
+  const begun = performance.now()
+  await it.serve(pipeline)
+  const done = it.worker.work(it.served, calm)
+  await it.ended(1)
+  it.stop.abort()
+  await done
+  t.match(it.events.filter(({ type }) => type === 'chunk').slice(0, 1), [{ error: { code: 'LEASE_LOST' } }])
+  t.equal(asked, 1, 'by now others may be asking for the same account')
 })
 
 t.test('two connectors of one name that declare different limits are refused', async t => {
