@@ -2,6 +2,7 @@ import { PostgresServer } from '../support/postgres.ts'
 import { backfills } from './postgres/backfills.ts'
 import { conformance } from './postgres/conformance.ts'
 import { refusals, values } from './postgres/contents.ts'
+import { dashboard } from './postgres/dashboard.ts'
 import { hangs, lostAnswers, standstill } from './postgres/faults.ts'
 import { crashes, pace, starts } from './postgres/processes.ts'
 
@@ -20,6 +21,7 @@ try {
   await conformance(server)
   await starts(server)
   await values(server)
+  await dashboard(server)
   await lostAnswers(server)
   await hangs(server)
   await waiting
