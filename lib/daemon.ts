@@ -101,6 +101,7 @@ async function schedule(scheduler: Scheduler, worker: Worker, { log }: DaemonHos
     let waitMs = TICK_AGAIN_MS
     try {
       waitMs = await scheduler.tick(worker)
+      worker.wake()
     } catch (error) {
       worker.metrics.daemonFailures.inc({ part: 'scheduler' })
       log.error({ event: 'scheduler.failed', err: error }, `what is due is not known: ${asHeadraceError(error).message}`)

@@ -47,9 +47,10 @@ t.test('a window that is too large is read in halves, down to what the API gives
   t.match(totals.states.published, { chunks: 4, extracted: 7, staged: 7, inserted: 7 }, 'what was read in vain does not count')
   t.same(await rows(path, 'SELECT count(*)::INT AS n, count(DISTINCT date)::INT AS days FROM ads.campaigns'), [{ n: 7, days: 7 }])
   const warnings = events.flatMap(event => (event.type === 'warning' ? `${event.name} ${event.message}` : []))
-  t.same(warnings, [
-    'WINDOW_HALVED campaigns/a/2026-03-01..2026-03-07: read again as 2026-03-01..2026-03-04 and 2026-03-05..2026-03-07: more than 2 days',
+  // The two halves are read at the same time.
+  t.same(warnings.toSorted(), [
     'WINDOW_HALVED campaigns/a/2026-03-01..2026-03-04: read again as 2026-03-01..2026-03-02 and 2026-03-03..2026-03-04: more than 2 days',
+    'WINDOW_HALVED campaigns/a/2026-03-01..2026-03-07: read again as 2026-03-01..2026-03-04 and 2026-03-05..2026-03-07: more than 2 days',
     'WINDOW_HALVED campaigns/a/2026-03-05..2026-03-07: read again as 2026-03-05..2026-03-06 and 2026-03-07: more than 2 days',
   ])
   const outcomes = sql(join(path, 'ledger.sqlite'), 'SELECT outcome, count(*) AS n FROM attempt GROUP BY 1 ORDER BY 1')

@@ -33,6 +33,8 @@ export interface EngineContext {
   sleep(ms: number, signal: AbortSignal): Promise<void>
   /** Never asked for a pipeline that is not among those that are claimed from. */
   readingOf(claim: Claim): Reading
+  /** Resolves when there may be something new to claim. */
+  news(): Promise<void>
   /** Publishes what processes that are gone have staged; called when there is nothing to claim. */
   collect(): Promise<void>
   /** Called after every attempt. */
@@ -67,11 +69,11 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
   const anyDone = (): Promise<unknown> => Promise.race([...underWay.values()].map(({ done }) => done))
   const allDone = (): Promise<unknown> => Promise.all([...underWay.values()].map(({ done }) => done))
 
-  /** Waits for a time, for a chunk under way, or for the end, whichever comes first. */
-  async function patience(ms: number): Promise<void> {
+  /** Waits for a time, for news, for a chunk under way, or for the end, whichever comes first. */
+  async function patience(ms: number, news: Promise<void>): Promise<void> {
     const early = new AbortController()
     const slept = engine.sleep(ms, AbortSignal.any([early.signal, stop])).catch(() => undefined)
-    await (underWay.size > 0 ? Promise.race([slept, anyDone()]) : slept)
+    await Promise.race(underWay.size > 0 ? [slept, news, anyDone()] : [slept, news])
     early.abort()
   }
 
@@ -120,6 +122,8 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
       await anyDone()
       return true
     }
+    // What begins while the ledger is asked may not be in its answer.
+    const news = engine.news()
     const heldUntil = performance.now() + leaseMs
     const claim = await ledger.claim(from, leaseMs).catch((error: unknown) => {
       troubles.push(error)
@@ -132,9 +136,9 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
     }
     await engine.collect().catch((error: unknown) => void troubles.push(error))
     if (typeof from !== 'string') {
-      await patience(Math.min(claim?.waitMs ?? POLL_MS, POLL_MS))
+      await patience(Math.min(claim?.waitMs ?? POLL_MS, POLL_MS), news)
     } else if (claim !== undefined) {
-      await patience(claim.waitMs)
+      await patience(claim.waitMs, news)
     } else {
       if (underWay.size === 0) return false
       await anyDone()

@@ -55,6 +55,8 @@ export interface Worker {
   prepare(pipeline: Pipeline): Promise<void>
   /** Removes what processes that died have left in staging. */
   sweep(): Promise<void>
+  /** Has it look at once whether there is something new to claim. */
+  wake(): void
   /** Works off a run, or all that is served; see `work`. */
   work(from: string | Served, told: Pick<EngineContext, 'onAttempt' | 'onTrouble'>): Promise<number>
   close(): Promise<void>
@@ -155,6 +157,8 @@ export async function openWorker(
     return { compiled: reading, context: { ...shared, persistent, budget, pace: pacer.pace(priority), authorize } }
   }
 
+  let news = Promise.withResolvers<void>()
+
   /** Publishes what processes that are gone have staged. */
   async function collect(): Promise<void> {
     for (const { pipeline } of compiled.values()) {
@@ -175,10 +179,18 @@ export async function openWorker(
       await warehouse.prepare(table, { create: true }, stoppable)
     },
     sweep: async () => void (await warehouse.sweep(() => ledger.aliveAttempts())),
+    wake() {
+      news.resolve()
+      news = Promise.withResolvers()
+    },
     work(from, told) {
       // Whoever asked for a run hears how it ended; nobody waits for the end of what is served.
       const reading = (claim: Claim) => readingOf(claim, typeof from !== 'string')
-      return work(from, { ledger, options: settings, log, observe, slots, sleep, readingOf: reading, collect, ...told }, control)
+      return work(
+        from,
+        { ledger, options: settings, log, observe, slots, sleep, readingOf: reading, collect, news: () => news.promise, ...told },
+        control,
+      )
     },
     async close() {
       await dispatcher.close()

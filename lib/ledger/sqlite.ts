@@ -14,7 +14,7 @@ export interface SqliteOptions {
 }
 
 /** How long a request waits for other writers of the ledger before it goes on without having asked. */
-const PACE_PATIENCE_MS = 20
+const PACE_PATIENCE_MS = 100
 
 /** The ledger in one SQLite file, for any number of processes on one host. */
 export function sqlite({ path, now = Date.now, owner = ownerOf() }: SqliteOptions): Ledger {

@@ -89,7 +89,7 @@ function follow(child: ChildProcessWithoutNullStreams): Running {
       const found = (): string | undefined => {
         const all = `${stdout}${stderr}`
         if (typeof text === 'string') return all.split(text).length > times ? text : undefined
-        return [...all.matchAll(new RegExp(text, 'g'))][times - 1]?.[0]
+        return [...all.matchAll(new RegExp(text, `${text.flags}g`))][times - 1]?.[0]
       }
       const seen = new Promise<string>(resolve => {
         const listener = (): void => {

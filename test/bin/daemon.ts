@@ -60,7 +60,8 @@ export async function exact(t: Test, { query, headrace, folder }: Project, days:
     days.flatMap(day => recordsOf(client, day).map(({ campaign, clicks }) => ({ client_id: client, day, campaign, clicks }))),
   )
   t.strictSame(found, wanted, 'the table is exact')
-  t.equal((await headrace('verify')).code, 0, 'and as the ledger says')
+  const verified = await headrace('verify')
+  t.equal(verified.code, 0, `and as the ledger says ${verified.stderr}`)
   const twice = sql(
     `${folder}/ledger.sqlite`,
     "SELECT run_id, client, window_from FROM attempt WHERE outcome IN ('published', 'unchanged') GROUP BY 1, 2, 3 HAVING count(*) > 1",
