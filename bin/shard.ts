@@ -1,6 +1,6 @@
 import type { Config } from '../lib/config.ts'
 import { ConfigError } from '../lib/errors.ts'
-import { parseShard, type Shard, shardText } from '../lib/shard.ts'
+import { parseShard, type Shard, shardText } from '../lib/plan/shard.ts'
 
 /** What a backfill is told about shards. */
 export interface ShardOptions {

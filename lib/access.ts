@@ -1,10 +1,10 @@
-import { endingSoon, GRANT_STATES, type GrantStatus, grantStatuses } from './grants.ts'
 import type { Authorize } from './http/client.ts'
 import type { Metrics } from './metrics.ts'
 import { Access, type AccessHost } from './oauth/access.ts'
 import type { OAuth } from './oauth/oauth.ts'
 import { TOKEN_OUTCOMES } from './oauth/request.ts'
 import { createTokenDispatcher } from './oauth/wire.ts'
+import { endingSoon, GRANT_STATES, type GrantStatus, grantStatuses } from './standing/grants.ts'
 
 /** What the access of a run to its API needs. */
 export interface RunAccessHost extends Pick<AccessHost, 'ledger' | 'grantKey' | 'now' | 'sleep'> {

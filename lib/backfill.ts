@@ -4,7 +4,7 @@ import { openWorker, type WorkerHost } from './engine/worker.ts'
 import type { Run, RunProgress, RunTotals } from './ledger/ledger.ts'
 import { CHUNK_STATES } from './ledger/states.ts'
 import type { Pipeline } from './pipeline.ts'
-import { planBackfill, requestOf } from './plan.ts'
+import { planBackfill, requestOf } from './plan/plan.ts'
 
 /** What is asked of a backfill. */
 export interface BackfillRequest {

@@ -6,7 +6,7 @@ import { ConfigError, HeadraceError, TransientError, withoutCredentials } from '
 import type { Ledger } from './ledger/ledger.ts'
 import { type Options, resolveOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
-import { isTimeZone } from './schedule.ts'
+import { isTimeZone } from './plan/schedule.ts'
 import type { Warehouse } from './warehouse/warehouse.ts'
 
 /** Whose data it is, and on which calendar its days are. */

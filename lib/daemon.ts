@@ -5,7 +5,7 @@ import { backoff } from './http/retry.ts'
 import { round } from './monitor/rounds.ts'
 import { GRANT_KEY } from './oauth/seal.ts'
 import type { Pipeline } from './pipeline.ts'
-import { Scheduler } from './scheduler.ts'
+import { Scheduler } from './plan/scheduler.ts'
 import type { Address, Listening } from './server/app.ts'
 import { serve } from './server/server.ts'
 

@@ -1,6 +1,6 @@
 import { describe } from './mapping.ts'
 import type { AnyExpr, Pipeline, Upstream } from './pipeline.ts'
-import type { Schedule } from './schedule.ts'
+import type { Schedule } from './plan/schedule.ts'
 import type { Column } from './table.ts'
 
 /** A pipeline as documentation, in Markdown: every column, where it comes from, and what is demanded of it. */

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import { CHANGES } from './drift.ts'
+import { CHANGES } from './attempt/drift.ts'
 import { RULES, WARNINGS } from './errors.ts'
 import { CHUNK_STATES } from './ledger/states.ts'
 import { VERSION } from './version.ts'

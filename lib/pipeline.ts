@@ -3,7 +3,7 @@ import type { Connector } from './connector.ts'
 import { ConfigError } from './errors.ts'
 import type { Expr, Mapping } from './mapping.ts'
 import { resolveThresholds, type Thresholds, thresholdProblems } from './monitor/thresholds.ts'
-import { cronProblem, type Schedule } from './schedule.ts'
+import { cronProblem, type Schedule } from './plan/schedule.ts'
 import type { ClientColumn, Columns, ColumnsOf, ColumnType, Table } from './table.ts'
 
 /** What must hold before a staged chunk may be published. */

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import type { FaultPoint } from '../lib/attempt.ts'
+import type { FaultPoint } from '../lib/attempt/attempt.ts'
 import { crashExpected } from './support/crash.ts'
 import { rows } from './support/run.ts'
 

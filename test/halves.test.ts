@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { FaultPoint } from '../lib/attempt.ts'
+import type { FaultPoint } from '../lib/attempt/attempt.ts'
 import { addDays, daysOf } from '../lib/chunk.ts'
 import type { RunEvent } from '../lib/index.ts'
 import { folder, sql } from './ledger/kit.ts'

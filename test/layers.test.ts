@@ -42,7 +42,7 @@ const KEPT: Readonly<Record<string, { readonly to: RegExp; readonly types: boole
   oauth4webapi: { to: /^lib\/oauth\//, types: false },
   undici: { to: /^lib\/(http|oauth)\//, types: true },
   pino: { to: /^lib\/log\.ts$/, types: false },
-  croner: { to: /^lib\/schedule\.ts$/, types: false },
+  croner: { to: /^lib\/plan\/schedule\.ts$/, types: false },
   'stream-chain': { to: /^lib\/run-chunk\.ts$/, types: false },
 }
 

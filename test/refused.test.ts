@@ -16,7 +16,7 @@ import {
   sqlite,
   type Warehouse,
 } from '../lib/index.ts'
-import { verify } from '../lib/verify.ts'
+import { verify } from '../lib/standing/verify.ts'
 import { type AdRecord, AdsApi, ad, adsPipeline, adsTable } from './support/ads.ts'
 import { execute } from './warehouse/kit.ts'
 import { openBigQuery } from './warehouse-bigquery/hosts.ts'

@@ -1,7 +1,7 @@
 import { type Config, resolveClients } from '../../lib/config.ts'
 import { ConfigError, type HeadraceError } from '../../lib/errors.ts'
-import { type GrantState, grantStatuses, needsSomebody } from '../../lib/grants.ts'
 import { GRANT_KEY, Seal } from '../../lib/oauth/seal.ts'
+import { type GrantState, grantStatuses, needsSomebody } from '../../lib/standing/grants.ts'
 import type { Table } from '../../lib/table.ts'
 import type { Warehouse } from '../../lib/warehouse/warehouse.ts'
 import { columns, explain, output, plural } from '../output.ts'

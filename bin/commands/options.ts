@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LogLevel } from '../../lib/log.ts'
-import { parseShard, type Shard } from '../../lib/shard.ts'
+import { parseShard, type Shard } from '../../lib/plan/shard.ts'
 import { count } from '../output.ts'
 
 /** What every command takes. */

@@ -1,5 +1,5 @@
 import { ConfigError } from '../../lib/errors.ts'
-import { verify as recount, type Verification } from '../../lib/verify.ts'
+import { verify as recount, type Verification } from '../../lib/standing/verify.ts'
 import { columns, count, output, plural } from '../output.ts'
 import { chosenPipelines, patientCall, withConfig } from './context.ts'
 import type { CommonOptions } from './options.ts'

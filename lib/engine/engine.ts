@@ -1,4 +1,4 @@
-import type { RunContext } from '../attempt.ts'
+import type { RunContext } from '../attempt/attempt.ts'
 import type { CompiledPipeline } from '../compile.ts'
 import { asHeadraceError, TransientError } from '../errors.ts'
 import type { Observer } from '../events.ts'

@@ -1,6 +1,6 @@
+import type { KnownShape } from '../attempt/drift.ts'
+import type { ColumnSummary } from '../attempt/summary.ts'
 import type { Day, Window } from '../chunk.ts'
-import type { KnownShape } from '../drift.ts'
-import type { ColumnSummary } from '../summary.ts'
 import type { ChunkRecord, DriftRecord, PublishedDay, Restatement, Run, RunProgress, RunRequest, RunTotals } from './ledger.ts'
 import type { Priority } from './pace.ts'
 import type { Occasion } from './served.ts'

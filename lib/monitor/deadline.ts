@@ -1,5 +1,5 @@
 import { addDays, type Day } from '../chunk.ts'
-import { dayAt } from '../schedule.ts'
+import { dayAt } from '../plan/schedule.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS

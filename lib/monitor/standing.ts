@@ -1,6 +1,6 @@
-import { driftText } from '../drift.ts'
-import { daysLeft, type GrantStatus } from '../grants.ts'
+import { driftText } from '../attempt/drift.ts'
 import type { DriftRecord, PublishedDay } from '../ledger/ledger.ts'
+import { daysLeft, type GrantStatus } from '../standing/grants.ts'
 import { BASELINE_DAYS, median } from './baseline.ts'
 import { clientsOf, clientsText, daysText, type Finding, type Level, numberText, percentText } from './finding.ts'
 import { bySubject, findingAt, judgedDays, placesOf, sumOf, type Watched } from './watched.ts'

@@ -1,7 +1,7 @@
+import { type KeyTable, rowHash } from '../attempt/fingerprint.ts'
+import type { ChunkSummary } from '../attempt/summary.ts'
 import type { Bytes } from '../bytes.ts'
-import { type KeyTable, rowHash } from '../fingerprint.ts'
 import { type AnyRow, type EncodedPage, type EncodeRow, type MappedPage, type Reject, type Segment, valueText } from '../row.ts'
-import type { ChunkSummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 
 /** What a chunk remembers of the rows that went by. */

@@ -1,9 +1,9 @@
+import { FIELD_TYPES, readPaths, typeIndex } from '../attempt/shape.ts'
 import type { Chunk } from '../chunk.ts'
 import * as convert from '../convert.ts'
 import { Refusal } from '../convert.ts'
 import type { AnyExpr, Pipeline } from '../pipeline.ts'
 import { type AnyRow, type MappedPage, type Reject, valueText } from '../row.ts'
-import { FIELD_TYPES, readPaths, typeIndex } from '../shape.ts'
 
 /**
  * Turns one page of records into rows; records that cannot become one are rejected. The type of every field that is read is added to the

@@ -1,6 +1,6 @@
-import { rowHash } from '../fingerprint.ts'
+import { rowHash } from '../attempt/fingerprint.ts'
+import type { ChunkSummary } from '../attempt/summary.ts'
 import { type Reject, valueText } from '../row.ts'
-import type { ChunkSummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 import type { Staging, WarehouseCall } from '../warehouse/warehouse.ts'
 

@@ -1,7 +1,7 @@
+import { rowHash } from '../attempt/fingerprint.ts'
+import type { ChunkSummary } from '../attempt/summary.ts'
 import type { Window } from '../chunk.ts'
-import { rowHash } from '../fingerprint.ts'
 import { type Batch, jsonText, type Reject } from '../row.ts'
-import type { ChunkSummary } from '../summary.ts'
 import type { StagedReject, Staging } from '../warehouse/warehouse.ts'
 
 /** Where batches go, and what is remembered of the rejects among them. */

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
+import type { DaySummary } from '../attempt/summary.ts'
 import { type Chunk, daysOf, splitWindow } from '../chunk.ts'
 import type { AttemptSummary, Claim, Ledger, Problem, Run, RunRequest } from '../ledger/ledger.ts'
-import type { DaySummary } from '../summary.ts'
 
 /** Long enough that no lease runs out by itself. */
 export const LEASE = 60_000

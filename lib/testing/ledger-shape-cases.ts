@@ -1,5 +1,5 @@
 import { deepEqual, equal, partialDeepStrictEqual, rejects } from 'node:assert/strict'
-import type { Drift } from '../drift.ts'
+import type { Drift } from '../attempt/drift.ts'
 import { begin, claimOf, type LedgerCase, ledgerCase, PROBLEM, publish, stage, summaryOf } from './ledger-case.ts'
 
 const DRIFT: Drift = { change: 'type_changed', path: 'n', value: 'string', count: 3, records: 10, before: 'number' }

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { ChunkSummary } from '../attempt/summary.ts'
 import { Bytes } from '../bytes.ts'
 import { daysOf } from '../chunk.ts'
 import type { AnyRow, Reject } from '../row.ts'
 import { batch } from '../steps/batch.ts'
 import { type EncodeTarget, encodePage } from '../steps/encode.ts'
 import { type StageTarget, stageBatch } from '../steps/stage.ts'
-import { ChunkSummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 import type { Member, Publication, Sealed, Warehouse, WarehouseCall } from '../warehouse/warehouse.ts'
 

@@ -1,9 +1,9 @@
+import type { DaySummary } from '../attempt/summary.ts'
 import type { Chunk, Day, Window } from '../chunk.ts'
 import { sameDecimal } from '../decimal.ts'
 import type { HeadraceError, WarningName } from '../errors.ts'
 import type { WarehouseFile } from '../ledger/homes.ts'
 import type { AnyRow, EncodeRow } from '../row.ts'
-import type { DaySummary } from '../summary.ts'
 import type { Table } from '../table.ts'
 
 /** Where the rows and rejects of one attempt wait, invisible to readers. */

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { addDays, type Window } from '../../lib/chunk.ts'
-import { dayAt } from '../../lib/schedule.ts'
+import { dayAt } from '../../lib/plan/schedule.ts'
 import { sql } from '../ledger/kit.ts'
 import { recordsOf } from './api.ts'
 import type { Ran, Running } from './cli.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { addDays } from '../../lib/chunk.ts'
-import { dayAt } from '../../lib/schedule.ts'
+import { dayAt } from '../../lib/plan/schedule.ts'
 import { project } from './project.ts'
 
 t.test('findings says what is wrong, in words and as JSON, and ends with 1; with nothing wrong it ends with 0', async t => {

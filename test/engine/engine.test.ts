@@ -10,7 +10,7 @@ import { TransientError } from '../../lib/errors.ts'
 import { type Connector, createLog, defineConfig, duckdb, type Options, type Pipeline, type RunEvent } from '../../lib/index.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Served } from '../../lib/ledger/served.ts'
-import { requestOf } from '../../lib/plan.ts'
+import { requestOf } from '../../lib/plan/plan.ts'
 import { type AdRecord, AdsApi, ad, adsPipeline } from '../support/ads.ts'
 import { openLedger, rows } from '../support/run.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
+import type { ColumnSummary } from '../../lib/attempt/summary.ts'
 import { distribution, nulls, range } from '../../lib/monitor/columns.ts'
-import type { ColumnSummary } from '../../lib/summary.ts'
 import { chunkOf, watchedOf, YESTERDAY } from './kit.ts'
 
 const CLIENTS = ['a', 'b'].map(id => ({ id, timeZone: 'UTC' }))

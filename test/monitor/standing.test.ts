@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { GrantStatus } from '../../lib/grants.ts'
 import { cost, credentials, fields, held, newFields, rejects } from '../../lib/monitor/standing.ts'
+import type { GrantStatus } from '../../lib/standing/grants.ts'
 import { agoMs, dayAgo, daysOfClient, watchedOf, YESTERDAY } from './kit.ts'
 
 const clients = [{ id: 'a', timeZone: 'UTC' }]

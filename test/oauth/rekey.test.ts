@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
-import { rekey } from '../../lib/grants.ts'
 import { sqlite } from '../../lib/ledger/sqlite.ts'
 import { Seal } from '../../lib/oauth/seal.ts'
+import { rekey } from '../../lib/standing/grants.ts'
 
 const [OLD = '', NEW = '', LOST = ''] = [1, 2, 3].map(() => randomBytes(32).toString('base64'))
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { KeyTable } from '../../lib/attempt/fingerprint.ts'
+import { ChunkSummary } from '../../lib/attempt/summary.ts'
 import { Bytes } from '../../lib/bytes.ts'
-import { KeyTable } from '../../lib/fingerprint.ts'
 import type { AnyRow, EncodedPage, MappedPage } from '../../lib/row.ts'
 import { type EncodeTarget, encodePage } from '../../lib/steps/encode.ts'
-import { ChunkSummary } from '../../lib/summary.ts'
 import { date, defineTable, int64, nullable, string, type Table } from '../../lib/table.ts'
 import { compileCsv } from '../../lib/warehouse/duckdb/csv.ts'
 

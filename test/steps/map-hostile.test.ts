@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { Shape } from '../../lib/attempt/shape.ts'
 import type { Chunk } from '../../lib/chunk.ts'
 import { client, day, json, optional, text } from '../../lib/mapping.ts'
 import type { AnyExpr } from '../../lib/pipeline.ts'
 import type { MappedPage } from '../../lib/row.ts'
 import { valueText } from '../../lib/row.ts'
-import { Shape } from '../../lib/shape.ts'
 import { compileMap } from '../../lib/steps/map.ts'
 import type { Column, Table } from '../../lib/table.ts'
 

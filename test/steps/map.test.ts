@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Shape } from '../../lib/attempt/shape.ts'
 import type { Chunk } from '../../lib/chunk.ts'
 import {
   boolean,
@@ -17,7 +18,6 @@ import {
 } from '../../lib/mapping.ts'
 import type { AnyExpr } from '../../lib/pipeline.ts'
 import type { MappedPage, Reject } from '../../lib/row.ts'
-import { Shape } from '../../lib/shape.ts'
 import { compileMap } from '../../lib/steps/map.ts'
 import type { Column, Table } from '../../lib/table.ts'
 

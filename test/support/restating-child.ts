@@ -1,4 +1,4 @@
-import type { FaultPoint } from '../../lib/attempt.ts'
+import type { FaultPoint } from '../../lib/attempt/attempt.ts'
 import { RESTATING, restatingPipeline } from './restating.ts'
 import { run } from './run.ts'
 

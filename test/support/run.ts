@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { Registry } from 'prom-client'
-import type { FaultPoint } from '../../lib/attempt.ts'
+import type { FaultPoint } from '../../lib/attempt/attempt.ts'
 import {
   type BackfillResult,
   backfill,

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { Registry } from 'prom-client'
 import t from 'tap'
 import { type BackfillResult, backfill, createLog, defineConfig, sqlite } from '../../lib/index.ts'
-import { verify } from '../../lib/verify.ts'
+import { verify } from '../../lib/standing/verify.ts'
 import { AdsApi, ad, adsPipeline } from '../support/ads.ts'
 import { openBigQuery } from './hosts.ts'
 

@@ -1,5 +1,5 @@
-import { type Change, type KnownShape, learn, type Presence } from '../../drift.ts'
-import type { FieldType } from '../../shape.ts'
+import { type Change, type KnownShape, learn, type Presence } from '../../attempt/drift.ts'
+import type { FieldType } from '../../attempt/shape.ts'
 import type { AttemptSummary, DriftRecord } from '../ledger.ts'
 import type { Queries, SqlRow, Transaction } from './database.ts'
 

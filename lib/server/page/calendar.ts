@@ -1,5 +1,5 @@
-import { type Calendar, type CalendarRow, DAY_STATES, type DayCell, type DayState } from '../../calendar.ts'
 import { daysOf } from '../../chunk.ts'
+import { type Calendar, type CalendarRow, DAY_STATES, type DayCell, type DayState } from '../../standing/calendar.ts'
 import { type Html, html } from './html.ts'
 
 /** A mark for each state, so that nobody has to tell them apart by their colours. */

@@ -1,4 +1,3 @@
-import { type Calendar, calendarOf, daysLacking } from '../../calendar.ts'
 import type { Client, Config } from '../../config.ts'
 import type { ListedRun, OperatorAction } from '../../ledger/lists.ts'
 import type { BlockedChunk } from '../../ledger/served.ts'
@@ -6,7 +5,8 @@ import type { Finding } from '../../monitor/finding.ts'
 import { watch } from '../../monitor/watch.ts'
 import { GRANT_KEY } from '../../oauth/seal.ts'
 import type { Pipeline } from '../../pipeline.ts'
-import { nextOccasion } from '../../schedule.ts'
+import { nextOccasion } from '../../plan/schedule.ts'
+import { type Calendar, calendarOf, daysLacking } from '../../standing/calendar.ts'
 
 /** Blocked chunks, runs and actions that are shown, and unfinished runs that are looked at. */
 const SHOWN = 20
