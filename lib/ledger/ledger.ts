@@ -14,6 +14,7 @@ import type { PublishingLedger } from './publishing.ts'
 import type { LedgerReader } from './reader.ts'
 import type { BlockedChunk, Edge, Served, Serving } from './served.ts'
 import type { ChunkState } from './states.ts'
+import type { LedgerWork } from './work.ts'
 
 /** What a run was asked to do. Two runs that were asked the same are the same run until it is finished. */
 export interface RunRequest {
@@ -264,6 +265,7 @@ export interface Ledger
     LedgerReader,
     LedgerOverview,
     LedgerLists,
+    LedgerWork,
     GrantLedger,
     PaceLedger,
     AlertLedger {

@@ -9,6 +9,7 @@ import { RUN_CASES } from './ledger-run-cases.ts'
 import { SERVED_CASES } from './ledger-served-cases.ts'
 import { SHAPE_CASES } from './ledger-shape-cases.ts'
 import { WATCH_CASES } from './ledger-watch-cases.ts'
+import { WORK_CASES } from './ledger-work-cases.ts'
 
 export type { LedgerCase, LedgerHost } from './ledger-case.ts'
 
@@ -24,4 +25,5 @@ export const LEDGER_CASES: readonly LedgerCase[] = [
   ...READ_CASES,
   ...OVERVIEW_CASES,
   ...WATCH_CASES,
+  ...WORK_CASES,
 ]

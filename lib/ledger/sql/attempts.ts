@@ -83,6 +83,7 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
 
   async function finish(tx: Transaction, attemptId: string, outcome: string, summary: AttemptSummary): Promise<void> {
     const { extracted, staged, rejected, deduplicated, inserted, deleted } = summary.rows
+    const { api, cost } = summary
     await tx.update(
       'attempt',
       {
@@ -96,7 +97,12 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
         inserted,
         deleted,
         columns: JSON.stringify(summary.columns),
-        bytes_billed: Math.round(summary.cost?.bytesBilled ?? 0),
+        requests: api.requests,
+        retries: api.retries,
+        waited_ms: Math.round(api.waitedMs),
+        jobs: cost?.jobs ?? 0,
+        bytes_billed: Math.round(cost?.bytesBilled ?? 0),
+        slot_ms: Math.round(cost?.slotMs ?? 0),
         summary: JSON.stringify(summary),
       },
       { attempt_id: attemptId },

@@ -9,6 +9,7 @@ import { pace } from './pace.ts'
 import { publishing } from './publishing.ts'
 import { reader } from './reader.ts'
 import { runs } from './runs.ts'
+import { work } from './work.ts'
 
 /** The databases of one ledger, and who uses them. */
 export interface SqlLedgerOptions {
@@ -29,6 +30,7 @@ export function sqlLedger({ db, pacing, owner }: SqlLedgerOptions): Ledger {
     ...reader(context),
     ...overview(context),
     ...lists(context),
+    ...work(context),
     ...runs(context),
     ...attempts(context),
     ...publishing(context),

@@ -223,4 +223,11 @@ export const MIGRATIONS: readonly string[] = [
     held_until INTEGER NOT NULL
   );
   `,
+  `
+  ALTER TABLE attempt ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE attempt ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE attempt ADD COLUMN waited_ms INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE attempt ADD COLUMN jobs INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE attempt ADD COLUMN slot_ms INTEGER NOT NULL DEFAULT 0;
+  `,
 ]
