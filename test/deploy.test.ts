@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -75,5 +75,19 @@ t.test('the image has the Node that headrace is tested with', t => {
     file === 'Dockerfile' ? [...text.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image) : [],
   )
   t.strictSame(froms, [`node:${major}-bookworm-slim`, `node:${major}-bookworm-slim`])
+  t.end()
+})
+
+t.test('whatever the Compose file mounts is there, and Grafana gets every variable that its data sources name', t => {
+  const compose = files.find(({ file }) => file.endsWith('compose.yaml'))?.text ?? ''
+  const mounted = [...compose.matchAll(/^ +- (\.{1,2}\/[^:]+):/gm)].map(([, path = '']) => path)
+  t.ok(mounted.includes('../../grafana/dashboards'))
+  for (const path of mounted.filter(path => path !== './headrace.config.ts')) {
+    t.ok(existsSync(join(ROOT, 'examples/deploy', path)), path)
+  }
+  const sources = readFileSync(join(ROOT, 'grafana/provisioning/datasources/headrace.yml'), 'utf8')
+  const variables = [...sources.matchAll(/\$([A-Z_]+)/g)].map(([, name = '']) => name)
+  t.ok(variables.length > 4)
+  for (const name of variables) t.match(compose, new RegExp(`^      ${name}: `, 'm'))
   t.end()
 })

@@ -16,12 +16,13 @@ const NOBODY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 /** A server of PostgreSQL that only the tests use; its texts are ordered by a language, as those of many servers are. */
 export class PostgresServer {
   readonly port: number
+  /** The folder of its programs. */
+  readonly programs: string
   readonly #folder: string
-  readonly #programs: string
   #server: ChildProcess | undefined
 
   private constructor(programs: string, folder: string, port: number) {
-    this.#programs = programs
+    this.programs = programs
     this.#folder = folder
     this.port = port
   }
@@ -66,7 +67,7 @@ export class PostgresServer {
       shared_buffers: '16MB',
     }
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    this.#server = spawn(join(this.#programs, 'postgres'), ['-D', this.#data, ...options], { ...NOBODY, stdio: 'ignore' })
+    this.#server = spawn(join(this.programs, 'postgres'), ['-D', this.#data, ...options], { ...NOBODY, stdio: 'ignore' })
     for (let tries = 0; tries < 200; tries++) {
       if ((await this.query(this.url(), 'SELECT 1').catch(() => undefined)) !== undefined) return
       await delay(50)
