@@ -3,6 +3,7 @@ export class Slots {
   readonly #size: number
   #free: number
   readonly #waiting: (() => void)[] = []
+  #idle: PromiseWithResolvers<void> | undefined
 
   constructor(size: number) {
     this.#size = size
@@ -12,6 +13,13 @@ export class Slots {
   /** Whether work is going on. */
   get busy(): boolean {
     return this.#free < this.#size
+  }
+
+  /** Resolves as soon as no work is going on. */
+  async idle(): Promise<void> {
+    if (!this.busy) return
+    this.#idle ??= Promise.withResolvers()
+    await this.#idle.promise
   }
 
   /** Resolves when a slot is free, without taking it. */
@@ -28,6 +36,10 @@ export class Slots {
     } finally {
       this.#free++
       for (const resolve of this.#waiting.splice(0)) resolve()
+      if (!this.busy) {
+        this.#idle?.resolve()
+        this.#idle = undefined
+      }
     }
   }
 }

@@ -108,6 +108,13 @@ export async function openWorker(
   }
 
   const slots = new Slots(settings.concurrency)
+  /** Waits for those who may be about to join a commit, as long as there are any. */
+  async function company(): Promise<void> {
+    const early = new AbortController()
+    const slept = sleep(GATHER_MS, AbortSignal.any([early.signal, control.abort])).catch(() => undefined)
+    await Promise.race([slept, slots.idle()])
+    early.abort()
+  }
   const dispatcher = createDispatcher()
   const turns = turnsOf({
     ledger,
@@ -135,7 +142,7 @@ export async function openWorker(
       call,
       groupChunks: settings.groupChunks,
       groupRows: settings.groupRows,
-      gather: () => (slots.busy ? sleep(GATHER_MS, control.abort).catch(() => undefined) : undefined),
+      gather: () => (slots.busy ? company() : undefined),
       onCommitting: async member => {
         if (member.intent === 'rejects') return
         await ledger.committing([member.attemptId])
