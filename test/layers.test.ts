@@ -33,8 +33,8 @@ const MAY_REACH: readonly (readonly [file: RegExp, targets: string])[] = [
 /** Which files alone may import a package; `types` says that types of it may be imported anywhere. */
 const KEPT: Readonly<Record<string, { readonly to: RegExp; readonly types: boolean }>> = {
   '@duckdb/node-api': { to: /^lib\/warehouse\/duckdb\//, types: false },
-  '@google-cloud/bigquery': { to: /^lib\/warehouse\/bigquery\/client\.ts$/, types: false },
-  'google-auth-library': { to: /^lib\/warehouse\/bigquery\/client\.ts$/, types: false },
+  '@google-cloud/bigquery': { to: /^lib\/warehouse\/bigquery\/connect\.ts$/, types: true },
+  'google-auth-library': { to: /^lib\/warehouse\/bigquery\/connect\.ts$/, types: false },
   'node:sqlite': { to: /^lib\/ledger\/sqlite/, types: false },
   pg: { to: /^lib\/ledger\/postgres/, types: false },
   'prom-client': { to: /^(bin\/|lib\/(metrics\.ts$|server\/))/, types: true },
