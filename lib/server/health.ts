@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { LedgerReader } from '../ledger/reader.ts'
+import { exposition } from './exposition.ts'
 
 /** How the daemon is doing. */
 export interface Health {
@@ -26,11 +27,11 @@ const TICK_MS = 120_000
 /** How long the ledger may take. */
 const LEDGER_MS = 5_000
 
-/** Serves a registry at `/metrics`, in the text format of Prometheus. */
+/** Serves a registry at `/metrics`, in the format that is asked for. */
 export function metricsRoute(app: FastifyInstance, registry: Registry): void {
-  app.get('/metrics', { schema: { summary: 'Metrics for Prometheus' } }, async (_, reply) => {
-    const text = await registry.metrics()
-    return reply.type(registry.contentType).send(text)
+  app.get('/metrics', { schema: { summary: 'Metrics for Prometheus, or as OpenMetrics' } }, async ({ headers }, reply) => {
+    const { contentType, text } = await exposition(registry, headers.accept)
+    return reply.type(contentType).header('vary', 'accept').send(text)
   })
 }
 

@@ -8,13 +8,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createMetrics, startAtZero } from '../../lib/metrics.ts'
+import { exposition } from '../../lib/server/exposition.ts'
 import { freePort } from './free-port.ts'
 import { folder, installed, start, stopAll } from './servers/process.ts'
 
 /**
  * Dashboards and alerts on a real Prometheus and a real Alertmanager: every query of every panel has data, nothing fires while all is well, and every
  * fault arrives at Alertmanager under its name. The metrics are headrace's own and a script moves them, so this does not prove that a fault moves them: the tests
- * of each part do. Minutes and hours of the rules are seconds here; promtool proves their times. Takes less than a minute. Run it with: node test/prove/prometheus.ts
+ * of each part do. Minutes and hours of the rules are seconds here; promtool proves their times. Prometheus scrapes OpenMetrics. Takes less than a minute. Run it with: node test/prove/prometheus.ts
  */
 
 const GRAFANA = fileURLToPath(new URL('../../grafana', import.meta.url))
@@ -27,6 +28,7 @@ const registry = new Registry()
 collectDefaultMetrics({ register: registry })
 const metrics = createMetrics(registry)
 const told: string[] = []
+const formats = new Set<string>()
 const server = createServer(async (request, response) => {
   if (request.method === 'POST') {
     let body = ''
@@ -35,7 +37,9 @@ const server = createServer(async (request, response) => {
     told.push(...alerts.map(({ labels }) => `${request.url} ${labels.alertname}`))
     return void response.end()
   }
-  response.end(await registry.metrics())
+  const { contentType, text } = await exposition(registry, request.headers.accept)
+  formats.add(contentType)
+  response.setHeader('content-type', contentType).end(text)
 }).listen(0, '127.0.0.1')
 await once(server, 'listening')
 const { port } = server.address() as AddressInfo
@@ -204,6 +208,7 @@ try {
   const asked = queries()
   for (const { name, query } of asked) assert.ok((await series(query)) > 0, `${name} has no data: ${query}`)
   assert.deepEqual(await alerts(), ['HeadraceWatchdog'])
+  assert.deepEqual([...formats], [Registry.OPENMETRICS_CONTENT_TYPE], 'Prometheus takes OpenMetrics')
   console.log(`${asked.length} queries of all panels have data, and nothing fires while all is well`)
 
   for (const { fault } of Object.values(FAULTS)) fault()
