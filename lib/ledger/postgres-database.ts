@@ -83,6 +83,11 @@ export class PostgresDatabase implements LedgerDatabase {
     return done
   }
 
+  /** Nothing less than `write`: processes on other hosts outlive a crash of the server, and would know what it has forgotten. */
+  writeBehind<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.write(work)
+  }
+
   async writeUnlessBusy<T>(work: (tx: Transaction) => Promise<T>): Promise<T | 'busy'> {
     try {
       const result = await this.write(work)

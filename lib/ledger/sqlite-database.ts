@@ -44,7 +44,16 @@ export class SqliteDatabase implements LedgerDatabase {
   }
 
   write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#transaction(work, this.#options.durable ?? true)
+  }
+
+  writeBehind<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#transaction(work, false)
+  }
+
+  #transaction<T>(work: (tx: Transaction) => Promise<T>, durable: boolean): Promise<T> {
     return this.#inTurn(async connection => {
+      connection.setDurable(durable)
       // The write lock at once, so that it cannot fail half way for want of it.
       connection.execute('BEGIN IMMEDIATE')
       try {
@@ -96,8 +105,9 @@ function afterAll<T>(work: () => Promise<T>): Promise<T> {
 class Connection {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  #durable = true
 
-  constructor({ path, patienceMs = 10_000, durable = true }: SqliteDatabaseOptions) {
+  constructor({ path, patienceMs = 10_000 }: SqliteDatabaseOptions) {
     try {
       if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
       this.#database = new DatabaseSync(path)
@@ -109,7 +119,7 @@ class Connection {
       // Before anything is written: the log would already change a file that is not ours.
       this.#migrate(path)
       this.#database.exec('PRAGMA journal_mode = WAL')
-      this.#database.exec(`PRAGMA busy_timeout = ${patienceMs}; PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
+      this.#database.exec(`PRAGMA busy_timeout = ${patienceMs}`)
     } catch (error) {
       this.#database.close()
       throw error instanceof HeadraceError || isDiskFull(error)
@@ -138,6 +148,13 @@ class Connection {
       this.rollBack()
       throw error
     }
+  }
+
+  /** Whether the transactions from now on wait for the disk; the log is synced as a whole, so one that does takes those before it along. */
+  setDurable(durable: boolean): void {
+    if (durable === this.#durable) return
+    this.#database.exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`)
+    this.#durable = durable
   }
 
   /** Runs statements that take no values. */

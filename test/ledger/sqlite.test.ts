@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
+import type { Transaction } from '../../lib/ledger/sql/database.ts'
 import { MIGRATIONS } from '../../lib/ledger/sql/schema.ts'
 import { SqliteDatabase } from '../../lib/ledger/sqlite-database.ts'
 import { begin, child, claimOf, folder, fresh, LEASE, publish } from './kit.ts'
@@ -72,4 +73,15 @@ t.test('any number of rows is inserted, and each replaces the one with its key',
     const found = await db.get('SELECT count(*) AS rows FROM occasion WHERE at = ?', rows)
     t.equal(Number(found?.rows), rows)
   }
+})
+
+t.test('what must survive a loss of power waits for the disk, and nothing else does', async t => {
+  const db = new SqliteDatabase({ path: join(t.testdir(), 'ledger.sqlite'), now: Date.now })
+  const FULL = 2n
+  const NORMAL = 1n
+  const level = async (tx: Transaction): Promise<unknown> => (await tx.get('PRAGMA synchronous'))?.synchronous
+  t.equal(await db.write(level), FULL)
+  t.equal(await db.writeBehind(level), NORMAL)
+  t.equal(await db.write(level), FULL, 'which takes along what was written before')
+  await db.close()
 })

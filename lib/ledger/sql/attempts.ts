@@ -113,7 +113,7 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
 
   return {
     async staged(attemptId: string, summary: AttemptSummary, member: Member): Promise<void> {
-      await db.write(async tx => {
+      await db.writeBehind(async tx => {
         await move(tx, attemptId, 'staged')
         const kept = { summary: JSON.stringify(summary), member: JSON.stringify(member) }
         await tx.update('attempt', kept, { attempt_id: attemptId })

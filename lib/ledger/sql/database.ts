@@ -38,7 +38,12 @@ export interface LedgerDatabase extends Queries {
   now(): Promise<number>
   /** One write transaction: all of it or nothing. It must wait for nothing but itself. */
   write<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
-  /** The same, unless another writer is at it for longer than the patience of the database. */
+  /**
+   * The same, of which a loss of power may leave nothing until the next `write` has ended. Only for what may be forgotten once every process that knows of
+   * it has died as well: it spares the wait for the disk.
+   */
+  writeBehind<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** The same as `write`, unless another writer is at it for longer than the patience of the database. */
   writeUnlessBusy<T>(work: (tx: Transaction) => Promise<T>): Promise<T | 'busy'>
   close(): Promise<void>
 }

@@ -51,7 +51,7 @@ export function publishing({ db, owner }: LedgerContext): PublishingLedger {
 
   return {
     async takeTable(table, holder, ms) {
-      return db.write(async tx => {
+      return db.writeBehind(async tx => {
         const held = await tx.get('SELECT holder, owner, held_until FROM commit_turn WHERE table_name = ?', table)
         const free =
           held === undefined || held.holder === holder || Number(held.held_until) <= tx.now || !mayBeAlive(String(held.owner))
@@ -61,7 +61,7 @@ export function publishing({ db, owner }: LedgerContext): PublishingLedger {
     },
 
     async leaveTable(table, holder) {
-      await db.write(tx => tx.run('DELETE FROM commit_turn WHERE table_name = ? AND holder = ?', table, holder))
+      await db.writeBehind(tx => tx.run('DELETE FROM commit_turn WHERE table_name = ? AND holder = ?', table, holder))
     },
 
     async stagedByOthers(pipeline) {
@@ -86,7 +86,7 @@ export function publishing({ db, owner }: LedgerContext): PublishingLedger {
     },
 
     async withdraw(attemptId) {
-      await db.write(tx => tx.update('chunk', { offered_until: 0 }, { attempt_id: attemptId }))
+      await db.writeBehind(tx => tx.update('chunk', { offered_until: 0 }, { attempt_id: attemptId }))
     },
   }
 }

@@ -212,7 +212,7 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
     },
 
     async claim(from: string | Served, leaseMs: number): Promise<Claim | { readonly waitMs: number } | undefined> {
-      return db.write(async tx => {
+      return db.writeBehind(async tx => {
         await releaseDead(tx)
         const row = await (typeof from === 'string' ? nextOf(tx, from) : nextServed(tx, from))
         if (row !== undefined) return take(tx, row, leaseMs)
@@ -222,7 +222,7 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
 
     async renew(attemptIds: readonly string[], leaseMs: number): Promise<string[]> {
       if (attemptIds.length === 0) return []
-      return db.write(async tx => {
+      return db.writeBehind(async tx => {
         const lost: string[] = []
         for (const attemptId of attemptIds) {
           const sql = `UPDATE chunk SET lease_until = ? WHERE attempt_id = ? AND state IN (${ACTIVE})`
