@@ -8,15 +8,21 @@ export interface Exposition {
 
 /** The text format of Prometheus, and OpenMetrics 1.0 for whoever would rather have that, as Prometheus does: what `Accept` says decides. */
 export async function exposition(registry: Registry, accept = ''): Promise<Exposition> {
-  const wanted = wish(accept, /^application\/openmetrics-text\s*(;(?!.*\bversion="?(?!1\.0\.0\b))|$)/)
-  const format = wanted > 0 && wanted >= wish(accept, /^text\/plain\b/) ? openMetrics(registry) : registry
+  const ranges = accept.split(',').map(range => range.trim())
+  const open = wish(ranges.filter(range => /^application\/openmetrics-text\s*(;|$)/.test(range) && versionOf(range) === '1.0.0'))
+  const format =
+    open > 0 && open >= wish(ranges.filter(range => range.startsWith('text/plain'))) ? openMetrics(registry) : registry
   return { contentType: format.contentType, text: await format.metrics() }
 }
 
-/** How much a media type is wanted, from 0 to 1; RFC 9110, section 12.5.1. */
-function wish(accept: string, type: RegExp): number {
-  const named = accept.split(',').filter(range => type.test(range.trim()))
-  return Math.max(0, ...named.map(range => Number(/;\s*q=([\d.]+)/.exec(range)?.[1] ?? 1)))
+/** The version that is asked for; 1.0.0 where none is named. */
+function versionOf(range: string): string {
+  return /;\s*version="?([\d.]+)/.exec(range)?.[1] ?? '1.0.0'
+}
+
+/** How much the most wanted of some media ranges is wanted, from 0 to 1; RFC 9110, section 12.5.1. */
+function wish(ranges: readonly string[]): number {
+  return Math.max(0, ...ranges.map(range => Number(/;\s*q=([\d.]+)/.exec(range)?.[1] ?? 1)))
 }
 
 /**
