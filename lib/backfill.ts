@@ -5,6 +5,7 @@ import type { Run, RunProgress, RunTotals } from './ledger/ledger.ts'
 import { CHUNK_STATES } from './ledger/states.ts'
 import type { Pipeline } from './pipeline.ts'
 import { planBackfill, requestOf } from './plan/plan.ts'
+import { pushing } from './push.ts'
 
 /** What is asked of a backfill. */
 export interface BackfillRequest {
@@ -17,6 +18,12 @@ export interface BackfillRequest {
   readonly missing?: boolean
 }
 
+/** What surrounds a backfill. */
+export interface BackfillHost extends WorkerHost {
+  /** Address of the Pushgateway that metrics are pushed to while it runs. Default nowhere. */
+  readonly push?: string
+}
+
 /** What became of a backfill. */
 export interface BackfillResult {
   readonly run: Run
@@ -27,12 +34,16 @@ export interface BackfillResult {
 }
 
 /** Reads a window of days for some clients and publishes it; takes up the same backfill where an earlier process left it. */
-export async function backfill(config: Config, request: BackfillRequest, host: WorkerHost): Promise<BackfillResult> {
+export async function backfill(config: Config, request: BackfillRequest, host: BackfillHost): Promise<BackfillResult> {
   const { ledger } = config
   const { pipeline, window, clients, force = false, missing = false } = request
   const { log, observe, control } = host
   const worker = await openWorker(config, [pipeline], () => clients, host)
+  const show = (progress: RunProgress): void => {
+    for (const state of CHUNK_STATES) worker.metrics.chunks.set({ pipeline: pipeline.name, state }, progress[state])
+  }
   let run: Run
+  let endPush: (() => Promise<void>) | undefined
   try {
     await worker.prepare(pipeline)
     const wanted = { window, clients, force, missing }
@@ -40,12 +51,14 @@ export async function backfill(config: Config, request: BackfillRequest, host: W
     run = await ledger.beginRun(requestOf(worker.compiled(pipeline), wanted), plan)
     await worker.sweep()
     log.info({ event: 'run.started', run: run.id, pipeline: pipeline.name, ...window, resumed: run.resumed }, 'backfill started')
-    observe({ type: 'started', run, progress: await ledger.progress(run.id) })
+    const begun = await ledger.progress(run.id)
+    show(begun)
+    observe({ type: 'started', run, progress: begun })
+    if (host.push !== undefined) {
+      endPush = pushing({ gateway: host.push, runId: run.id, registry: host.registry, warn: worker.warn })
+    }
     await worker.work(run.id, {
-      onAttempt: async ({ runId }) => {
-        const progress = await ledger.progress(runId)
-        for (const state of CHUNK_STATES) worker.metrics.chunks.set({ pipeline: pipeline.name, state }, progress[state])
-      },
+      onAttempt: async ({ runId }) => show(await ledger.progress(runId)),
       // Nothing is safe to continue then.
       onTrouble: async error => {
         throw error
@@ -53,6 +66,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: W
     })
   } finally {
     await worker.close()
+    await endPush?.()
   }
 
   const progress = await ledger.progress(run.id)

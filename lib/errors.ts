@@ -259,6 +259,7 @@ export const WARNINGS = {
   WINDOW_HALVED: 'A window was more than the API gives at once; it is read again in two halves.',
   CLIENTS_OUTDATED: 'The list of clients could not be had; a daemon goes on with the one it had before.',
   PIPELINE_UNKNOWN: 'Chunks wait that belong to a pipeline this daemon does not know.',
+  PUSH_FAILED: 'A Pushgateway does not take the metrics of a backfill, which goes on without.',
   WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
 } as const
 

@@ -25,6 +25,7 @@ export interface BackfillOptions extends Omit<PlanOptions, 'shard'>, ShardOption
   readonly dryRun?: boolean
   readonly metricsPort?: number
   readonly metricsHost: string
+  readonly push?: string
   readonly logLevel: LogLevel
 }
 
@@ -70,7 +71,7 @@ export async function backfill(options: BackfillOptions): Promise<void> {
       const result = await runBackfill(
         config,
         { pipeline, ...part, force: options.force === true, missing: options.missing === true },
-        { log, registry, observe: progress.observe, control },
+        { log, registry, observe: progress.observe, control, ...(options.push === undefined ? {} : { push: options.push }) },
       )
       progress.stop()
       process.exitCode = result.exitCode

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { OPTIONS } from '../../lib/index.ts'
 import { backfill } from './backfill.ts'
 import { daemon } from './daemon.ts'
-import { common, list, logLevel, shard, wholeNumber } from './options.ts'
+import { common, gateway, list, logLevel, shard, wholeNumber } from './options.ts'
 
 /** Turns a command into a backfill: `headrace backfill` and `headrace-backfill` are the same. */
 export function backfillCommand(command: Command): Command {
@@ -28,6 +28,7 @@ export function backfillCommand(command: Command): Command {
       wholeNumber(0, 65_535),
     )
     .option('--metrics-host <address>', 'where that port is; 0.0.0.0 lets other hosts reach it', '127.0.0.1')
+    .option('--push <url>', 'push Prometheus metrics to this Pushgateway while it runs', gateway)
     .addOption(logLevel('silent'))
     .action(backfill)
 }

@@ -47,6 +47,15 @@ export function list(text: string): string[] {
   return names
 }
 
+/** The address of a Pushgateway. A password in it would be seen by everybody who lists processes. */
+export function gateway(text: string): string {
+  const { protocol, username, password, search, hash } = URL.parse(text) ?? {}
+  if (!/^https?:$/.test(protocol ?? '') || username || password || search || hash) {
+    throw new InvalidArgumentError('It must be an address like http://127.0.0.1:9091, without a password.')
+  }
+  return text
+}
+
 /** One of several parts, `3/20`. */
 export function shard(text: string): Shard {
   const found = parseShard(text)

@@ -116,7 +116,7 @@ const DONE = `sum by (pipeline) (increase(headrace_chunk_attempts_total{${S},out
 /** How far backfills are. */
 export const backfills = dashboard(
   'Backfills',
-  'How far everything is that is under way. A backfill of its own process is seen here while it serves its metrics and is scraped.',
+  'How far everything is that is under way. A backfill of its own process is seen here while it pushes its metrics, or serves them and is scraped.',
   'pipeline',
 )
   .withPanel(
@@ -152,6 +152,16 @@ export const backfills = dashboard(
       about: 'How fast it goes.',
       unit: 'short',
       queries: { '{{pipeline}}': DONE },
+    }),
+  )
+  .withPanel(
+    lines({
+      title: 'Since a backfill last pushed',
+      about:
+        'Of backfills that push their metrics, which they do every 15 seconds. One that ends is gone from here; one that rises has died.',
+      unit: 's',
+      queries: { '{{run_id}}': 'time() - max by (run_id) (push_time_seconds{job="headrace_backfill"})' },
+      runbook: 'HeadraceBackfillAbandoned',
     }),
   )
 

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createMetrics, startAtZero } from '../../lib/metrics.ts'
+import { pushing } from '../../lib/push.ts'
 import { exposition } from '../../lib/server/exposition.ts'
 import { freePort } from './free-port.ts'
 import { folder, installed, start, stopAll } from './servers/process.ts'
@@ -22,7 +23,8 @@ const GRAFANA = fileURLToPath(new URL('../../grafana', import.meta.url))
 const PATIENCE_MS = 30_000
 const prometheus = installed('prometheus')
 const alertmanager = installed('prometheus-alertmanager')
-if (prometheus === undefined || alertmanager === undefined) process.exit()
+const pushgateway = installed('prometheus-pushgateway')
+if (prometheus === undefined || alertmanager === undefined || pushgateway === undefined) process.exit()
 
 const registry = new Registry()
 collectDefaultMetrics({ register: registry })
@@ -43,7 +45,7 @@ const server = createServer(async (request, response) => {
 }).listen(0, '127.0.0.1')
 await once(server, 'listening')
 const { port } = server.address() as AddressInfo
-const [promPort, alertPort, clusterPort] = [await freePort(), await freePort(), await freePort()]
+const [promPort, alertPort, clusterPort, pushPort] = [await freePort(), await freePort(), await freePort(), await freePort()]
 const seconds = (): number => Date.now() / 1_000
 
 /** A second of a daemon that reads two pipelines, one API each. */
@@ -169,13 +171,22 @@ writeFileSync(
   `global: { scrape_interval: 1s, evaluation_interval: 1s }
 rule_files: [headrace.rules.yml]
 alerting: { alertmanagers: [{ static_configs: [{ targets: ['127.0.0.1:${alertPort}'] }] }] }
-scrape_configs: [{ job_name: headrace, static_configs: [{ targets: ['127.0.0.1:${port}'] }] }]
+scrape_configs:
+  - { job_name: headrace, static_configs: [{ targets: ['127.0.0.1:${port}'] }] }
+  - { job_name: pushgateway, honor_labels: true, static_configs: [{ targets: ['127.0.0.1:${pushPort}'] }] }
 `,
 )
 const routes = readFileSync(join(GRAFANA, 'alertmanager.yml'), 'utf8')
   .replace(/http:\/\/(\w+)\.example\//g, `http://127.0.0.1:${port}/$1`)
   .replace(/group_wait: 30s/g, 'group_wait: 2s')
 writeFileSync(join(folder, 'alertmanager.yml'), routes)
+
+/** A backfill that pushes, beside the daemon. */
+function pushed(): () => Promise<void> {
+  const registry = new Registry()
+  startAtZero(createMetrics(registry), 'ads', 'ads-api')
+  return pushing({ gateway: `http://127.0.0.1:${pushPort}`, runId: 'a', registry, warn: (_, message) => assert.fail(message) })
+}
 
 allIsWell()
 const working = setInterval(work, 1_000)
@@ -203,6 +214,12 @@ try {
     ],
     `http://127.0.0.1:${promPort}/-/ready`,
   )
+  await start(
+    pushgateway,
+    [`--web.listen-address=127.0.0.1:${pushPort}`, '--log.level=error'],
+    `http://127.0.0.1:${pushPort}/-/ready`,
+  )
+  pushed()
   await until('the watchdog has arrived', async () => (await alerts()).includes('HeadraceWatchdog'))
   await until('counters have moved', async () => (await series('rate(headrace_rows_loaded_total[5s]) > 0')) > 0)
   const asked = queries()
