@@ -88,7 +88,13 @@ export function createMetrics(registry: Registry) {
       'When the refresh token ends that ends first.',
       'provider',
     ),
-    findings: gauge('headrace_findings', 'What is wrong with the data, by monitor and level.', 'monitor', 'level'),
+    findings: gauge(
+      'headrace_findings',
+      'What is wrong with the data, by monitor, level and pipeline.',
+      'monitor',
+      'level',
+      'pipeline',
+    ),
     monitorRun: gauge('headrace_monitor_run_timestamp_seconds', 'When a monitor last looked at every pipeline.', 'monitor'),
     completeThrough: gauge(
       'headrace_complete_through_timestamp_seconds',

@@ -21,7 +21,7 @@ export const overview = dashboard('Overview', 'Is the data there, and is it righ
       about: 'Things that monitors found wrong for certain: no rows, a source that stands still, lost access. 0 is right.',
       unit: 'short',
       bad: 1,
-      queries: { findings: `sum(max by (monitor) (headrace_findings{${J},level="page"}))` },
+      queries: { findings: `sum(max by (monitor, pipeline) (headrace_findings{${J},level="page"}))` },
       runbook: 'HeadraceFindings',
     }),
   )
@@ -72,7 +72,9 @@ export const overview = dashboard('Overview', 'Is the data there, and is it righ
       title: 'Findings by monitor',
       about: 'What monitors find wrong with the data now, by monitor and level. `headrace findings` tells the clients and days.',
       unit: 'short',
-      queries: { '{{monitor}} ({{level}})': `max by (monitor, level) (headrace_findings{${J}})` },
+      queries: {
+        '{{monitor}} ({{level}})': `sum by (monitor, level) (max by (monitor, level, pipeline) (headrace_findings{${J}}))`,
+      },
       runbook: 'HeadraceFindings',
     }),
   )

@@ -3,12 +3,21 @@ import { endOfDay } from './deadline.ts'
 import { type Level, MONITORS } from './finding.ts'
 import type { Standing, Watch } from './watch.ts'
 
+/** The label of what is about no pipeline in particular: to Prometheus it is as if it had none. */
+const NO_PIPELINE = ''
+
 /** Sets the gauges to what monitors said at an instant (epoch milliseconds). Whatever is not known any more is absent. */
 export function setGauges(metrics: Metrics, { findings, ran, standings }: Watch, now: number): void {
+  metrics.findings.reset()
+  const names = standings.map(({ pipeline }) => pipeline.name)
   for (const [monitor, { levels }] of Object.entries(MONITORS)) {
     for (const level of levels satisfies readonly Level[]) {
-      metrics.findings.set({ monitor, level }, findings.filter(one => one.monitor === monitor && one.level === level).length)
+      for (const pipeline of monitor === 'credentials' ? [NO_PIPELINE] : names)
+        metrics.findings.set({ monitor, level, pipeline }, 0)
     }
+  }
+  for (const { monitor, level, pipelines } of findings) {
+    for (const pipeline of pipelines.length > 0 ? pipelines : [NO_PIPELINE]) metrics.findings.inc({ monitor, level, pipeline })
   }
   for (const monitor of [...ran, 'monitors']) metrics.monitorRun.set({ monitor }, now / 1_000)
   for (const gauge of [metrics.completeThrough, metrics.freshnessSlo, metrics.volumeRatio, metrics.clients]) gauge.reset()

@@ -74,7 +74,7 @@ function allIsWell(): void {
     metrics.freshnessSlo.set({ pipeline }, 129_600)
     metrics.volumeRatio.set({ pipeline }, 1)
   }
-  metrics.findings.set({ monitor: 'empty', level: 'page' }, 0)
+  metrics.findings.set({ monitor: 'empty', level: 'page', pipeline: 'ads' }, 0)
   metrics.grants.set({ provider: 'ads', state: 'usable' }, 40)
   metrics.grants.set({ provider: 'ads', state: 'refused' }, 0)
   metrics.credentialExpiry.set({ provider: 'ads' }, seconds() + 60 * 86_400)
@@ -112,7 +112,7 @@ const FAULTS: Readonly<Record<string, { readonly alert: string; readonly fault: 
   },
   'a monitor is alarmed': {
     alert: 'HeadraceFindings',
-    fault: () => metrics.findings.set({ monitor: 'repeated', level: 'page' }, 1),
+    fault: () => metrics.findings.set({ monitor: 'repeated', level: 'page', pipeline: 'shop' }, 1),
   },
 }
 
