@@ -31,6 +31,7 @@ export function describePipeline(pipeline: Pipeline): string {
     totals.length === 0
       ? '- Control totals: none.'
       : `- Control totals: ${totals.map(code).join(', ')}; the sums read must be the sums in the table.`,
+    ...sourceLine(pipeline),
     `- Held for a person when more than ${share(checks.rejects.atMost)} of the records are rejected` +
       `${checks.volume.atLeast === 0 ? '' : ` or fewer rows arrive than ${share(checks.volume.atLeast)} of the last time`}.`,
     `- A day that had rows and comes back empty: ${EMPTY[checks.empty]}.`,
@@ -41,6 +42,17 @@ export function describePipeline(pipeline: Pipeline): string {
     ...(after.length === 0 ? [] : [`- Read once their days are published by: ${after.map(waited).join('; ')}.`]),
     '',
   ].join('\n')
+}
+
+function sourceLine({ sourceTotals, checks }: Pipeline): string[] {
+  const { atMost, policy } = checks.sourceTotals
+  const stated = Object.entries(sourceTotals).map(([column, expr]) => `${code(column)} from ${describe(expr)}`)
+  if (stated.length === 0) return []
+  const within = atMost === 0 ? '' : `, give or take ${share(atMost)}`
+  const otherwise = policy === 'warn' ? 'published with a warning' : 'read again, then held for a person'
+  return [
+    `- Totals that the source states: ${stated.join(', ')}; what is read must add up to them${within}, or it is ${otherwise}.`,
+  ]
 }
 
 function due({ name, cron, lookbackDays }: Schedule): string {

@@ -105,6 +105,10 @@ export const ERRORS = {
   SCHEMA_DRIFTED: { kind: 'data', means: 'Fields that are read came differently than before, and the pipeline says `hold`.' },
   REJECTS_TOO_MANY: { kind: 'data', means: 'More rows were rejected than the pipeline allows.' },
   VOLUME_DROP: { kind: 'data', means: 'Far fewer rows than the last time these days were published.' },
+  SOURCE_DIVERGED: {
+    kind: 'data',
+    means: 'What was read does not add up to the totals that the source itself states, in two reads.',
+  },
   EMPTY_CHUNK: { kind: 'data', means: 'No rows where there were rows before, in two reads.' },
   KEY_DUPLICATED: { kind: 'data', means: 'The key of the table is not unique among the staged rows.' },
   STAGED_UNREADABLE: { kind: 'data', means: 'The warehouse refuses what was staged, and not for a few single rows.' },
@@ -253,6 +257,7 @@ export const WARNINGS = {
   CHUNK_EMPTY: 'A chunk was published with no rows at all.',
   ROWS_REJECTED: 'Rows were refused by a rule; they are kept with the reason.',
   ROWS_DEDUPLICATED: 'The API sent the same row more than once within a chunk; it was kept once.',
+  SOURCE_DIFFERS: 'A chunk is published, by its policy or by force, that does not add up to what the source states.',
   TABLE_DIVERGED: 'The table does not hold what the ledger says was published; the days are written again.',
   RESTATED: 'A published day has other numbers now than when it was last read.',
   PARTITION_FILTER_MISSING: 'A query may read every day of the table, which the warehouse charges in full.',

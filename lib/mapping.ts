@@ -1,6 +1,6 @@
 import type { Chunk } from './chunk.ts'
 import type { EpochUnit } from './convert.ts'
-import type { Column, Columns, ColumnType } from './table.ts'
+import type { Column, Columns, ColumnsOf, ColumnType } from './table.ts'
 
 /** How a value is converted; the names of the vocabulary below. */
 export type Operation =
@@ -64,6 +64,11 @@ export type ExprFor<R, C extends Column> = Expr<
 
 /** One expression for every column of the table, and no other. */
 export type Mapping<R, C extends Columns> = { readonly [K in keyof C]: ExprFor<R, C[K]> }
+
+/** One expression for each column that a source states a total of; `S` is how it states them. */
+export type TotalsMapping<S, C extends Columns> = {
+  readonly [K in ColumnsOf<C, 'INT64' | 'NUMERIC'>]?: ExprFor<S, C[K]>
+}
 
 /** Text as it is; numbers and booleans as their usual text. */
 export function text<const P extends string>(path: P): Expr<P, 'STRING', false> {

@@ -10,9 +10,13 @@ const COMMIT_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 
 const OUTCOMES = ['success', 'retryable_error', 'fatal_error', 'lease_lost'] as const
 const STEPS = ['extract', 'map', 'validate', 'encode', 'stage', 'commit', 'reconcile'] as const
+const SOURCE_RESULTS = ['agreed', 'diverged', 'unreadable'] as const
 
 /** How an attempt at a chunk ends, as the metrics count it. */
 export type AttemptOutcome = (typeof OUTCOMES)[number]
+
+/** How a control total compares with what the source states. */
+export type SourceResult = (typeof SOURCE_RESULTS)[number]
 
 /** The steps whose time is counted. */
 export type Step = (typeof STEPS)[number]
@@ -68,6 +72,12 @@ export function createMetrics(registry: Registry) {
     bytesStaged: counter('headrace_bytes_staged_total', 'Bytes written to staging.', 'pipeline'),
     stepSeconds: counter('headrace_step_seconds_total', 'Time spent in each step.', 'pipeline', 'step'),
     schemaChanges: counter('headrace_schema_changes_total', 'Changes of the records an API sends.', 'pipeline', 'change'),
+    sourceTotals: counter(
+      'headrace_source_totals_total',
+      'Control totals compared with what the source states, by result.',
+      'pipeline',
+      'result',
+    ),
     divergences: counter('headrace_divergences_total', 'Commits whose counts did not match what was expected.', 'pipeline'),
     warnings: counter('headrace_warnings_total', 'Warnings by name.', 'name'),
     commits: counter('headrace_commits_total', 'Transactions by outcome.', 'outcome'),
@@ -144,6 +154,7 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   }
   for (const state of CHUNK_STATES) metrics.chunks.set({ pipeline, state }, 0)
   for (const outcome of OUTCOMES) metrics.chunkAttempts.inc({ pipeline, outcome }, 0)
+  for (const result of SOURCE_RESULTS) metrics.sourceTotals.inc({ pipeline, result }, 0)
   for (const step of STEPS) metrics.stepSeconds.inc({ pipeline, step }, 0)
   for (const reason of Object.keys(RULES)) metrics.rowsRejected.inc({ pipeline, reason }, 0)
   for (const name of Object.keys(WARNINGS)) metrics.warnings.inc({ name }, 0)

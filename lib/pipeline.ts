@@ -1,7 +1,7 @@
 import { type Day, isDay } from './chunk.ts'
 import type { Connector } from './connector.ts'
 import { ConfigError } from './errors.ts'
-import type { Expr, Mapping } from './mapping.ts'
+import type { Expr, Mapping, TotalsMapping } from './mapping.ts'
 import { resolveThresholds, type Thresholds, thresholdProblems } from './monitor/thresholds.ts'
 import { cronProblem, type Schedule } from './plan/schedule.ts'
 import type { ClientColumn, Columns, ColumnsOf, ColumnType, Table } from './table.ts'
@@ -24,6 +24,11 @@ export interface Checks {
    * for a person, `fail` tries again and then fails. A field that no column reads is only told of.
    */
   readonly drift?: 'warn' | 'hold' | 'fail'
+  /**
+   * Records do not add up to what the source states, or it states nothing that can be read: `hold` (default) reads the chunk again, and then waits for a
+   * person; `warn` publishes and tells. `atMost` is the share of a stated total that may be missing or too much, 0 to 1. Default 0.
+   */
+  readonly sourceTotals?: { readonly atMost?: number; readonly policy?: 'hold' | 'warn' }
 }
 
 /** A pipeline that another one waits for: a chunk is read once its days are published here, for the same client. */
@@ -36,11 +41,11 @@ export interface Upstream {
 }
 
 /** What `definePipeline` takes. */
-export interface PipelineOptions<R extends object, C extends Columns & ClientColumn> {
+export interface PipelineOptions<R extends object, C extends Columns & ClientColumn, S extends object = never> {
   /** Lower-case words joined by hyphens; names the pipeline in the ledger, metrics and logs. */
   readonly name: string
   readonly description?: string
-  readonly source: Connector<R>
+  readonly source: Connector<R, S>
   readonly table: Table<C>
   /** One expression per column. */
   readonly map: NoInfer<Mapping<R, C>>
@@ -49,6 +54,11 @@ export interface PipelineOptions<R extends object, C extends Columns & ClientCol
   readonly checks?: Checks
   /** Columns summed exactly while rows stream by, and compared with the table inside the commit. */
   readonly totals?: readonly NoInfer<ColumnsOf<C, 'INT64' | 'NUMERIC'>>[]
+  /**
+   * Where the totals stand that the source itself states, by column: what is read of a chunk is compared with them before the commit. Only columns that are
+   * among `totals`. Default none.
+   */
+  readonly sourceTotals?: NoInfer<TotalsMapping<S, C>>
   /** When it is due by itself. Default never: then it reads what a backfill asks for. */
   readonly schedule?: readonly Schedule[]
   /** Pipelines that must have published the days of a chunk, for its client, before it is read. Default none. */
@@ -82,8 +92,10 @@ export interface Pipeline {
     readonly volume: { readonly atLeast: number }
     readonly empty: 'confirm' | 'hold' | 'allow'
     readonly drift: 'warn' | 'hold' | 'fail'
+    readonly sourceTotals: { readonly atMost: number; readonly policy: 'hold' | 'warn' }
   }
   readonly totals: readonly string[]
+  readonly sourceTotals: Readonly<Record<string, AnyExpr>>
   readonly schedule: readonly Schedule[]
   readonly after: readonly Upstream[]
   /** Null: nothing is promised. */
@@ -97,8 +109,8 @@ export interface Pipeline {
  * Declares a pipeline: connector, table, and one expression per column. What the compiler already refuses is checked again here, for
  * mappings built elsewhere and for JavaScript. Throws `PIPELINE_INVALID` with every contradiction found.
  */
-export function definePipeline<R extends object, const C extends Columns & ClientColumn>(
-  options: PipelineOptions<R, C>,
+export function definePipeline<R extends object, const C extends Columns & ClientColumn, S extends object = never>(
+  options: PipelineOptions<R, C, S>,
 ): Pipeline {
   const { name, description, source, table, map, chunk, checks, totals, schedule, after } = options
   const pipeline: Pipeline = {
@@ -113,8 +125,10 @@ export function definePipeline<R extends object, const C extends Columns & Clien
       volume: { atLeast: checks?.volume?.atLeast ?? 0.5 },
       empty: checks?.empty ?? 'confirm',
       drift: checks?.drift ?? 'warn',
+      sourceTotals: { atMost: 0, policy: 'hold', ...checks?.sourceTotals },
     },
     totals: totals ?? [],
+    sourceTotals: { ...options.sourceTotals },
     schedule: schedule ?? [],
     after: (after ?? []).map(upstream),
     freshness: options.freshness ?? ((schedule ?? []).length > 0 ? { hours: 36 } : null),
@@ -139,7 +153,7 @@ function upstream(edge: string | (Pick<Upstream, 'pipeline'> & Partial<Upstream>
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 
 function* problemsOf(pipeline: Pipeline): Generator<string> {
-  const { name, table, map, chunk, checks, totals } = pipeline
+  const { name, table, map, chunk, checks, totals, sourceTotals } = pipeline
   if (!NAME.test(name)) yield 'its name must be lower-case words joined by hyphens'
   for (const column of Object.keys(table.columns)) if (!Object.hasOwn(map, column)) yield `no expression for column ${column}`
   for (const [column, expr] of Object.entries(map)) {
@@ -156,12 +170,23 @@ function* problemsOf(pipeline: Pipeline): Generator<string> {
     if (!summable || declared.nullable) yield `total ${column} is not a required INT64 or NUMERIC column`
   }
   if (new Set(totals).size !== totals.length) yield 'totals names a column twice'
+  for (const [column, expr] of Object.entries(sourceTotals)) {
+    const declared = table.columns[column]
+    if (!totals.includes(column)) yield `source total ${column} is not among totals`
+    else if (declared?.type !== expr.type || expr.nullable)
+      yield `source total ${column} is ${declared?.type}, its expression makes ${expr.nullable ? 'null or ' : ''}${expr.type}`
+    const problem = problemOf(expr)
+    if (problem !== undefined) yield `source total ${column}: ${problem}`
+  }
   if (!['confirm', 'hold', 'allow'].includes(checks.empty)) yield `checks.empty ${checks.empty} is not confirm, hold or allow`
   if (!['warn', 'hold', 'fail'].includes(checks.drift)) yield `checks.drift ${checks.drift} is not warn, hold or fail`
+  if (!['hold', 'warn'].includes(checks.sourceTotals.policy))
+    yield `checks.sourceTotals.policy ${checks.sourceTotals.policy} is not hold or warn`
   if (!Number.isInteger(chunk.days) || chunk.days < 1 || chunk.days > 366) yield `chunk.days ${chunk.days} is not 1 to 366`
   for (const [check, share] of [
     ['rejects.atMost', checks.rejects.atMost],
     ['volume.atLeast', checks.volume.atLeast],
+    ['sourceTotals.atMost', checks.sourceTotals.atMost],
   ] as const) {
     if (!(share >= 0 && share <= 1)) yield `checks.${check} ${share} is not a share from 0 to 1`
   }

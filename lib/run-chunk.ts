@@ -1,7 +1,7 @@
 import { pipeline as flow } from 'node:stream/promises'
 import { gen } from 'stream-chain/gen.js'
 import { Attempt, type AttemptTarget, type RunContext, type StagedAttempt } from './attempt/attempt.ts'
-import { confirmEmpty, guard, restatedDays, sameDays } from './attempt/guards.ts'
+import { guard, isDoubted, restatedDays, sameDays } from './attempt/guards.ts'
 import { record } from './attempt/record.ts'
 import { chunkText, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
@@ -45,11 +45,12 @@ export async function runChunk(
   let staged: StagedAttempt | undefined
   try {
     staged = await context.reading(() => stage(attempt))
-    if (!force && confirmEmpty(pipeline, staged, published)) {
+    if (!force && isDoubted(pipeline, staged, published)) {
       await staged.target.staging.discard()
       staged = await context.reading(() => stage(attempt.again()))
     }
     attempt.report.drifted(staged.drifts)
+    attempt.report.compared(staged.sourceTotals)
     const check = (now: StagedAttempt): Member => {
       balance(now)
       guard(pipeline, now, published, force)
@@ -116,7 +117,7 @@ async function stage(attempt: Attempt): Promise<StagedAttempt> {
       (pages: AsyncIterable<EncodedPage>) => batch(pages),
       async (batches: AsyncIterable<Batch>) => {
         for await (const next of batches) {
-          if ('rejects' in next) shape.refused(next.rejects)
+          if ('rejects' in next) attempt.refused(next.rejects)
           attempt.staged(await write(next, target))
           await context.fault?.('batch', claim)
         }
@@ -136,6 +137,7 @@ async function sift(attempt: Attempt, target: AttemptTarget, error: unknown): Pr
   const { signal, report } = attempt
   const rejects = await siftRows(target, { signal, warn: (name, message) => report.warn(name, message) })
   if (rejects.length === 0) throw error
+  attempt.refused(rejects)
   attempt.staged({ ...(await stageBatch({ rejects, deduplicated: 0 }, target)), staged: -rejects.length })
   return await attempt.seal(target)
 }

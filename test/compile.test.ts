@@ -39,6 +39,8 @@ t.test('the hash of a pipeline changes with its mapping, checks and totals, also
     { checks: { empty: 'allow' } },
     { checks: { drift: 'hold' } },
     { totals: ['n'] },
+    { totals: ['n'], sourceTotals: { n: integer('sum') } },
+    { checks: { sourceTotals: { policy: 'warn' } } },
   ]
   const hashes = changed.map(options => compiled(options))
   t.equal(new Set([pipelineHash, ...hashes.map(hash => hash.pipelineHash)]).size, changed.length + 1)

@@ -95,6 +95,29 @@ t.test('a pipeline of defaults says what they are', async t => {
   t.match(words, ': published, with a warning.\n')
 })
 
+t.test('totals that the source states are described with what follows when they differ', async t => {
+  const columns = { client_id: string(), date: date(), n: int64(), cost: numeric() }
+  const base = {
+    name: 'visits',
+    source: defineConnector<Visit, { readonly n: number; readonly costMicros: number }>({
+      name: 'visits-api',
+      async *pages() {},
+    }),
+    table: defineTable('web.visits', columns, { partitionBy: 'date' }),
+    map: { ...map, n: integer('n'), cost: micros('cost') },
+    totals: ['n', 'cost'],
+    sourceTotals: { n: integer('n'), cost: micros('costMicros') },
+  } as const
+  const stated =
+    '- Totals that the source states: `n` from `n` as integer, `cost` from `costMicros` / 1,000,000, exact; what is read must add up to them'
+  t.match(describePipeline(definePipeline(base)), `${stated}, or it is read again, then held for a person.\n`)
+  const checks = { sourceTotals: { atMost: 0.005, policy: 'warn' } } as const
+  t.match(
+    describePipeline(definePipeline({ ...base, checks })),
+    `${stated}, give or take 0.5 %, or it is published with a warning.\n`,
+  )
+})
+
 t.test('a check that is turned off is not described as one', async t => {
   const checks = { volume: { atLeast: 0 }, empty: 'allow' } as const
   const words = describePipeline(definePipeline({ name: 'visits', source, table: small, map, checks }))

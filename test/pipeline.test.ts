@@ -1,7 +1,7 @@
 import t from 'tap'
 import { defineConnector } from '../lib/connector.ts'
 import { ConfigError } from '../lib/errors.ts'
-import { client, constant, custom, day, integer, optional, text, timestamp } from '../lib/mapping.ts'
+import { client, constant, custom, day, integer, micros, optional, text, timestamp } from '../lib/mapping.ts'
 import { type AnyExpr, definePipeline, type Pipeline } from '../lib/pipeline.ts'
 import { bool, date, defineTable, float64, timestamp as instant, int64, nullable, numeric, string } from '../lib/table.ts'
 
@@ -48,8 +48,15 @@ t.test('a pipeline has the defaults that its options document', async t => {
   t.match(pipeline, {
     name: 'visits',
     chunk: { days: 1 },
-    checks: { rejects: { atMost: 0.01 }, volume: { atLeast: 0.5 }, empty: 'confirm', drift: 'warn' },
+    checks: {
+      rejects: { atMost: 0.01 },
+      volume: { atLeast: 0.5 },
+      empty: 'confirm',
+      drift: 'warn',
+      sourceTotals: { atMost: 0, policy: 'hold' },
+    },
     totals: [],
+    sourceTotals: {},
     schedule: [],
     after: [],
   })
@@ -131,6 +138,19 @@ t.test('a control total is on a required INT64 or NUMERIC column, once', async t
     t.equal(problems({ totals: [total] }), `total ${total} is not a required INT64 or NUMERIC column`)
   }
   t.equal(problems({ totals: ['n', 'cost', 'n'] }), 'totals names a column twice')
+})
+
+t.test('what the source states is a total of the pipeline, in its type, and never null', async t => {
+  const stating = (column: string, expr: unknown, totals = ['n', 'cost']): string =>
+    problems({ totals, sourceTotals: { [column]: expr } })
+  t.equal(stating('n', integer('clicks')), '')
+  t.equal(stating('n', integer('clicks'), ['cost']), 'source total n is not among totals')
+  t.equal(stating('click', integer('clicks')), 'source total click is not among totals')
+  t.equal(stating('n', micros('clicks')), 'source total n is INT64, its expression makes NUMERIC')
+  t.equal(stating('n', optional(integer('clicks'))), 'source total n is INT64, its expression makes null or INT64')
+  t.equal(stating('n', integer('')), 'source total n:  is not a path')
+  t.equal(problems({ checks: { sourceTotals: { policy: 'fail' } } }), 'checks.sourceTotals.policy fail is not hold or warn')
+  t.equal(problems({ checks: { sourceTotals: { atMost: 2 } } }), 'checks.sourceTotals.atMost 2 is not a share from 0 to 1')
 })
 
 t.test('checks and chunks are within their limits', async t => {

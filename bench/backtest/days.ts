@@ -72,6 +72,6 @@ function airportDay(client: string, day: string, row: Readonly<Record<string, un
   }
   return {
     day: { client, day, rows, rejected: 0, fingerprint: '', totals, attemptId: '', publishedAt, doubtful: false },
-    chunk: { client, from: day, to: day, rows, finishedAt: publishedAt, columns },
+    chunk: { client, from: day, to: day, rows, finishedAt: publishedAt, columns, sourceTotals: [] },
   }
 }

@@ -37,14 +37,14 @@ export interface ReportFile {
   readonly total?: string
 }
 
-/** A connector for reports that are made when they are asked for. `R` is the type of one record. */
-export function report<R extends object>(options: ReportOptions): Connector<R> {
+/** A connector for reports that are made when they are asked for. `R` is the type of one record, `S` that of the `totals` in its pages. */
+export function report<R extends object, S extends object = never>(options: ReportOptions): Connector<R, S> {
   const { name, api, auth } = options
   return {
     name,
     ...(api === undefined ? {} : { api }),
     ...(auth === undefined ? {} : { auth }),
-    pages: request => read<R>(options, request),
+    pages: (request: PageRequest<object>) => read<R>(options, request),
   }
 }
 

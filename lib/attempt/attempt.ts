@@ -7,6 +7,7 @@ import type { Http } from '../http/client.ts'
 import type { AttemptSummary, Claim, Ledger, PublishedDay, Settlement } from '../ledger/ledger.ts'
 import type { Recorded } from '../ledger/publishing.ts'
 import type { Step } from '../metrics.ts'
+import type { Reject } from '../row.ts'
 import type { Committer } from '../steps/commit.ts'
 import type { EncodeTarget } from '../steps/encode.ts'
 import type { Staged, StageTarget } from '../steps/stage.ts'
@@ -19,6 +20,7 @@ import { previousRows } from './guards.ts'
 import { Report, type ReportContext } from './report.ts'
 import { settlementOf } from './settlement.ts'
 import type { Shape } from './shape.ts'
+import type { SourceTotal } from './source-totals.ts'
 import type { DaySummary } from './summary.ts'
 import { Tally } from './tally.ts'
 
@@ -44,6 +46,8 @@ export interface StagedAttempt {
   readonly days: readonly DaySummary[]
   /** What is different in its records. */
   readonly drifts: readonly Drift[]
+  /** What the source states that it adds up to. */
+  readonly sourceTotals: readonly SourceTotal[]
   /** Whether the warehouse must check the key. */
   readonly checkKey: boolean
   /** How the warehouse finds what is staged. */
@@ -89,13 +93,13 @@ export class Attempt {
     this.#published = published
     this.report = new Report(claim, compiled, context)
     this.#startedAt = context.now()
-    this.#tally = new Tally(compiled.pipeline)
+    this.#tally = new Tally(compiled, claim.chunk)
     this.#http = openHttp(claim, compiled.pipeline.source, context, this.signal)
   }
 
   /** Forgets what was counted, to read the chunk once more. */
   again(): this {
-    this.#tally = new Tally(this.compiled.pipeline)
+    this.#tally = new Tally(this.compiled, this.chunk)
     return this
   }
 
@@ -119,6 +123,7 @@ export class Attempt {
       sleep: ms => this.context.sleep(ms, this.signal),
       now: this.context.now,
       warn: (name, message) => this.report.warn(name, message),
+      totals: stated => this.#tally.source.state(stated),
     }
     let asked = performance.now()
     for await (const page of pipeline.source.pages(request)) {
@@ -171,6 +176,12 @@ export class Attempt {
     }
   }
 
+  /** Learns from records that did not become rows. */
+  refused(rejects: readonly Reject[]): void {
+    this.shape.refused(rejects)
+    this.#tally.source.refused(rejects)
+  }
+
   /** Closes the staging area; the chunk is complete. */
   async seal(target: AttemptTarget): Promise<StagedAttempt> {
     target.scratch.release()
@@ -179,13 +190,16 @@ export class Attempt {
     this.#tally.bytes = bytes
     const known = await this.context.ledger.knownShape(this.chunk.pipeline, this.chunk.client)
     this.#tally.drifts = driftsOf(this.shape, known)
-    const { extracted, stagedRows, rejected, deduplicated, drifts } = this.#tally
     const days = this.#tally.summary.days(daysOf(this.chunk.window))
+    const { extracted, stagedRows, rejected, deduplicated, drifts, source } = this.#tally
+    const sourceTotals = source.compare(extracted, days, this.compiled.pipeline.checks.sourceTotals.atMost)
+    this.#tally.sourceTotals = sourceTotals
     return {
       chunk: this.chunk,
       rows: { extracted, staged: stagedRows, rejected, deduplicated },
       days,
       drifts,
+      sourceTotals,
       checkKey: target.keys?.overflowed ?? false,
       receipt,
       summary: this.summary(days),
@@ -245,6 +259,7 @@ export class Attempt {
       fields: [...this.shape.fields().counts.keys()],
       reads: this.shape.reads(),
       drifts: this.#tally.drifts,
+      sourceTotals: this.#tally.sourceTotals,
     }
   }
 

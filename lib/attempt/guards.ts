@@ -3,6 +3,7 @@ import { DataError, TransientError } from '../errors.ts'
 import type { PublishedDay } from '../ledger/ledger.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { type Drift, driftsText } from './drift.ts'
+import { type SourceTotal, sourceTotalsText } from './source-totals.ts'
 import type { DaySummary } from './summary.ts'
 
 /** What the guards look at: a staged chunk, by its counts. */
@@ -11,6 +12,7 @@ export interface Guarded {
   readonly rows: { readonly extracted: number; readonly staged: number; readonly rejected: number }
   readonly days: readonly DaySummary[]
   readonly drifts: readonly Drift[]
+  readonly sourceTotals: readonly SourceTotal[]
 }
 
 /** Days that had rows when last published and have none now, nor a reject. */
@@ -21,18 +23,26 @@ function emptied(days: readonly DaySummary[], published: readonly PublishedDay[]
   })
 }
 
-/** Whether an empty day must be read a second time before anybody believes it. */
-export function confirmEmpty({ checks }: Pipeline, { days }: Pick<Guarded, 'days'>, published: readonly PublishedDay[]): boolean {
-  return checks.empty !== 'allow' && emptied(days, published).length > 0
+/**
+ * Whether a chunk must be read a second time before anybody believes it: a day became empty, or it is not what the source states. The totals are asked for again
+ * with it, not alone: what the source states later says less about what was read before.
+ */
+export function isDoubted(
+  { checks }: Pipeline,
+  { days, sourceTotals }: Pick<Guarded, 'days' | 'sourceTotals'>,
+  published: readonly PublishedDay[],
+): boolean {
+  const differs = checks.sourceTotals.policy === 'hold' && sourceTotals.some(({ agrees }) => !agrees)
+  return differs || (checks.empty !== 'allow' && emptied(days, published).length > 0)
 }
 
 /**
- * Stops a chunk that looks wrong: records of another shape, too many rejects, days that became empty, far fewer rows than before. Throws the error
+ * Stops a chunk that looks wrong: records of another shape, too many rejects, days that became empty, far fewer rows than before, other totals than the source states. Throws the error
  * that says which. Forced, it compares nothing with what was published before; rejects are counted all the same.
  */
 export function guard(
   { checks }: Pipeline,
-  { chunk, rows, days, drifts: chunkDrifts }: Guarded,
+  { chunk, rows, days, drifts: chunkDrifts, sourceTotals }: Guarded,
   published: readonly PublishedDay[],
   force: boolean,
 ): void {
@@ -67,6 +77,13 @@ export function guard(
     throw new DataError('VOLUME_DROP', {
       message: `${name}: ${rows.staged} rows, ${previous} when last published; at least ${percent(checks.volume.atLeast)} of that expected`,
       hint: `${safe} If the API is right, run the chunk again with --force.`,
+    })
+  }
+  const differences = sourceTotalsText(sourceTotals)
+  if (checks.sourceTotals.policy === 'hold' && differences !== '') {
+    throw new DataError('SOURCE_DIVERGED', {
+      message: `${name}: ${differences}; read twice`,
+      hint: `${safe} If the rows are right and the source adds them up otherwise, run the chunk again with --force, or correct sourceTotals of the pipeline.`,
     })
   }
 }

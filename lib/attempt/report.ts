@@ -4,8 +4,9 @@ import type { HeadraceError, WarningName } from '../errors.ts'
 import type { Observer } from '../events.ts'
 import type { AttemptSummary, Claim, Restatement, Settlement } from '../ledger/ledger.ts'
 import type { Log } from '../log.ts'
-import type { AttemptOutcome, Metrics } from '../metrics.ts'
+import type { AttemptOutcome, Metrics, SourceResult } from '../metrics.ts'
 import { CHANGES, type Change, type Drift, driftsText } from './drift.ts'
+import { type SourceTotal, sourceTotalsText } from './source-totals.ts'
 
 /** Where an attempt is told of. */
 export interface ReportContext {
@@ -76,6 +77,18 @@ export class Report {
       this.#context.metrics.schemaChanges.inc({ ...labels, change }, found.length)
       this.warn(warning, `${chunkText(this.#claim.chunk)}: ${driftsText(found)}`)
     }
+  }
+
+  /** Counts how control totals compare with what the source states, and tells of those that stop nothing although they differ. */
+  compared(totals: readonly SourceTotal[]): void {
+    const { pipeline } = this.#compiled
+    for (const { agrees, unreadable } of totals) {
+      const result: SourceResult = agrees ? 'agreed' : unreadable === null ? 'diverged' : 'unreadable'
+      this.#context.metrics.sourceTotals.inc({ pipeline: pipeline.name, result })
+    }
+    const differences = sourceTotalsText(totals)
+    if (differences !== '' && (this.#claim.force || pipeline.checks.sourceTotals.policy === 'warn'))
+      this.warn('SOURCE_DIFFERS', `${chunkText(this.#claim.chunk)}: ${differences}`)
   }
 
   /** Counts and tells that the attempt did not publish. */

@@ -18,6 +18,7 @@ const ROLLED_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'REJECTS_TOO_MANY',
   'VOLUME_DROP',
   'EMPTY_CHUNK',
+  'SOURCE_DIVERGED',
 ])
 
 /** First pause before a chunk is tried again although its tries are used up; it doubles, up to the longest. */

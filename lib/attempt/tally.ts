@@ -1,6 +1,8 @@
-import type { Pipeline } from '../pipeline.ts'
+import type { Chunk } from '../chunk.ts'
+import type { CompiledPipeline } from '../compile.ts'
 import type { Drift } from './drift.ts'
 import { Shape } from './shape.ts'
+import { type SourceTotal, SourceTotals } from './source-totals.ts'
 import { ChunkSummary } from './summary.ts'
 
 /** One reading of a chunk: what was counted on the way. */
@@ -16,9 +18,13 @@ export class Tally {
   readonly shape: Shape
   /** Known once everything is read. */
   drifts: readonly Drift[] = []
+  readonly source: SourceTotals
+  /** Known once everything is read. */
+  sourceTotals: readonly SourceTotal[] = []
 
-  constructor({ table, totals, map }: Pick<Pipeline, 'table' | 'totals' | 'map'>) {
+  constructor({ pipeline: { table, totals, map }, sourceColumns }: CompiledPipeline, chunk: Chunk) {
     this.summary = new ChunkSummary(table, totals)
     this.shape = new Shape(map)
+    this.source = new SourceTotals(sourceColumns, chunk)
   }
 }

@@ -40,6 +40,7 @@ export class Trail {
     const records = recordsOf(this.#list.records, body, this.#where(), this.#list.emptyShownBy)
     this.#read += records.length
     this.#notSeen(records)
+    this.#stated(body)
     const facts: PageFacts = {
       ...{ body, headers, records, url, page: this.#page, read: this.#read, previous: this.#previous },
       total: this.#steady(body, pages.total),
@@ -137,6 +138,13 @@ export class Trail {
     return count
   }
 
+  /** Passes on what a page states that all records add up to. Many APIs do so on the first or the last page alone. */
+  #stated(body: unknown): void {
+    const { totals } = this.#list
+    const stated = totals === undefined ? undefined : totalsOf(body, totals, this.#where())
+    if (stated !== undefined) this.#request.totals(stated)
+  }
+
   /** No page comes twice, but for empty ones. */
   #notSeen(records: readonly unknown[]): void {
     if (records.length === 0) return
@@ -194,6 +202,14 @@ export function recordsOf(records: Records, body: unknown, where: string, emptyS
     message: `${where}: no array of records${path} (the body is ${shapeOf(body)})`,
     hint: 'Nothing of this chunk was published. Either the answer is an error in disguise, or `records` of the connector is wrong.',
   })
+}
+
+/** The totals that an answer states, or nothing where it states none; `PAGE_MALFORMED` where something else stands in their place. */
+export function totalsOf(body: unknown, path: string, where: string): object | undefined {
+  const stated = at(body, path)
+  if (stated === undefined || stated === null) return undefined
+  if (typeof stated === 'object') return stated
+  throw malformed(where, `${path} is ${shapeOf(stated)}, not an object of totals`)
 }
 
 function taken(records: (body: unknown) => unknown, body: unknown, where: string): unknown {

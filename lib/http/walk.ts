@@ -14,6 +14,8 @@ export interface PagedList extends Question {
   readonly emptyShownBy?: string
   /** How one page follows another. The parameters are set in the query of the address, or in the body, where there is one. */
   readonly pages: Paging
+  /** Dotted path to what all records of the list add up to, in the body of one page at least. */
+  readonly totals?: string
   /** How many records the API gives for one request, however many there are. */
   readonly wall?: Wall
   /** More pages than this are taken for a walk without end. Default 100,000. */

@@ -1,5 +1,6 @@
 import type { Drift } from '../attempt/drift.ts'
 import type { ReadField } from '../attempt/shape.ts'
+import type { SourceTotal } from '../attempt/source-totals.ts'
 import type { ColumnSummary, DaySummary } from '../attempt/summary.ts'
 import type { Chunk, Day, Window } from '../chunk.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -76,7 +77,7 @@ export interface AttemptSummary {
   readonly headrace: string
   /** Hash of the declared table. */
   readonly schemaHash: string
-  /** Hash of the declared mapping, checks and totals. */
+  /** Hash of the declared mapping, checks and totals, those of the source too. */
   readonly pipelineHash: string
   readonly startedAt: number
   readonly finishedAt: number
@@ -111,6 +112,8 @@ export interface AttemptSummary {
   readonly reads: readonly ReadField[]
   /** What was different in the records. */
   readonly drifts: readonly Drift[]
+  /** What the source states beside what was read, by column; absent in what an older headrace has written. */
+  readonly sourceTotals?: readonly SourceTotal[]
 }
 
 /** What the ledger believes the table holds of one client and day. */

@@ -1,4 +1,5 @@
 import type { KnownShape } from '../attempt/drift.ts'
+import type { SourceTotal } from '../attempt/source-totals.ts'
 import type { ColumnSummary } from '../attempt/summary.ts'
 import type { Day, Window } from '../chunk.ts'
 import type { ChunkRecord, DriftRecord, PublishedDay, Restatement, Run, RunProgress, RunRequest, RunTotals } from './ledger.ts'
@@ -37,6 +38,8 @@ export interface PublishedChunk {
   readonly finishedAt: number
   /** Empty for what an older headrace has published. */
   readonly columns: Readonly<Record<string, ColumnSummary>>
+  /** Empty where the source states nothing, or an older headrace has published. */
+  readonly sourceTotals: readonly SourceTotal[]
 }
 
 /** What is known of the last weeks of a pipeline. */

@@ -64,6 +64,12 @@ export const MONITORS = {
     safe: 'The days are published as they are; nothing was lost, and other days are not concerned.',
     action: 'Look for another unit or currency, a changed definition, or records that came twice in another form.',
   },
+  source_totals: {
+    levels: ['ticket'],
+    means: 'What is published does not add up to the totals that the source itself states, and the pipeline says to publish it.',
+    safe: 'The days are published as they are; nothing was lost, and other days are not concerned.',
+    action: 'Compare with the source by campaigns or the like: records may be missing, or it adds up something else.',
+  },
   nulls: {
     levels: ['ticket'],
     means: 'Far more or far fewer rows are null in a column than before.',

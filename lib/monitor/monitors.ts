@@ -5,7 +5,7 @@ import { lookback, restated } from './restatement.ts'
 import { cost, fields, held, newFields, rejects } from './standing.ts'
 import { empty, repeated } from './standstill.ts'
 import { completeness, freshness, landing } from './timeliness.ts'
-import { totals } from './totals.ts'
+import { sourceTotals, totals } from './totals.ts'
 import { volume } from './volume.ts'
 import type { Watched } from './watched.ts'
 
@@ -22,6 +22,7 @@ export const PIPELINE_MONITORS = {
   empty,
   repeated,
   totals,
+  source_totals: sourceTotals,
   nulls,
   range,
   distribution,

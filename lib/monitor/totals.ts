@@ -1,7 +1,9 @@
+import { sourceTotalsText } from '../attempt/source-totals.ts'
+import { daysOf, toEpochDay } from '../chunk.ts'
 import type { PublishedDay } from '../ledger/ledger.ts'
 import { baselineOf } from './baseline.ts'
-import { clientsOf, clientsText, type Finding, numberText } from './finding.ts'
-import { bySubject, findingAt, holidaysOf, judgedDays, placesOf, sumOf, valuesOf, type Watched } from './watched.ts'
+import { clientsOf, clientsText, daysText, type Finding, numberText } from './finding.ts'
+import { bySubject, findingAt, holidaysOf, isJudged, judgedDays, placesOf, sumOf, valuesOf, type Watched } from './watched.ts'
 
 /** A ratio of one day: a control total per row, or per another one. */
 interface Ratio {
@@ -72,4 +74,23 @@ export function totals(watched: Watched): Finding[] {
 function finite(values: Map<number, number>): Map<number, number> {
   for (const [epochDay, value] of values) if (!Number.isFinite(value)) values.delete(epochDay)
   return values
+}
+
+/** Chunks that do not add up to what the source states, by column. Days that were read again since count as they were read last. */
+export function sourceTotals(watched: Watched): Finding[] {
+  const seen = new Set<string>()
+  const off = watched.chunks.toReversed().flatMap(({ client, rows, sourceTotals, ...window }) => {
+    const places = daysOf(window).flatMap(day => {
+      const isLast = isJudged(toEpochDay(day), watched.now) && !seen.has(`${client} ${day}`)
+      seen.add(`${client} ${day}`)
+      return isLast ? [{ client, day }] : []
+    })
+    return places.length === 0 ? [] : sourceTotals.flatMap(total => (total.agrees ? [] : [{ total, places, rows }]))
+  })
+  return [...Map.groupBy(off, ({ total }) => total.column)].map(([subject, members]) => {
+    const places = members.flatMap(member => member.places)
+    const last = sourceTotalsText(members.slice(0, 1).map(({ total }) => total))
+    const what = `${clientsText(clientsOf(places))}, ${daysText(places)}; the last: ${last}`
+    return findingAt(watched, 'source_totals', { subject, what, places, rows: sumOf(members, ({ rows }) => rows) })
+  })
 }

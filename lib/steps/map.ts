@@ -3,13 +3,20 @@ import type { Chunk } from '../chunk.ts'
 import * as convert from '../convert.ts'
 import { Refusal } from '../convert.ts'
 import type { AnyExpr, Pipeline } from '../pipeline.ts'
-import { type AnyRow, type MappedPage, type Reject, valueText } from '../row.ts'
+import { type AnyRow, type MappedPage, type Reject, type Value, valueText } from '../row.ts'
+import type { Column, Table } from '../table.ts'
 
 /**
  * Turns one page of records into rows; records that cannot become one are rejected. The type of every field that is read is added to the
  * counts, `types` of a `Shape`.
  */
 export type MapPage = (records: readonly unknown[], chunk: Chunk, types: Float64Array) => MappedPage
+
+/** Columns, one of which may say the day of a row, and an expression for each. */
+interface Mapped {
+  readonly table: Pick<Table, 'columns' | 'partitionBy'>
+  readonly map: Pipeline['map']
+}
 
 type Compiled = (
   records: readonly unknown[],
@@ -23,10 +30,11 @@ type Compiled = (
  * Compiles the mapping of a pipeline into one function. The generated code holds nothing of a pipeline but its column names and
  * paths, each as a JSON string; it is ten times faster than walking the declarations for every row.
  */
-export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): MapPage {
+export function compileMap({ table, map }: Mapped): MapPage {
   const columns = Object.keys(table.columns)
   const exprs = columns.map(column => map[column] as AnyExpr)
   const dayColumn = columns.indexOf(table.partitionBy)
+  const dayFirst = [...columns.keys()].sort((a, b) => Number(b === dayColumn) - Number(a === dayColumn))
   const paths = readPaths(map)
   const body = [
     '"use strict"',
@@ -45,13 +53,13 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
       (_, index) => `      types[${index * FIELD_TYPES.length} + (typeof v${index} === "string" ? 1 : typeIndex(v${index}))]++`,
     ),
     // The day first: a reject is kept under its day, whatever else is wrong with it.
-    ...[dayColumn, ...columns.keys().filter(index => index !== dayColumn)].map(
+    ...dayFirst.map(
       index =>
         `      at = ${index}; ${assignment(exprs[index] as AnyExpr, index, `v${paths.indexOf(exprs[index]?.path ?? '')}`)}`,
     ),
     `      rows.push({ ${columns.map((column, index) => `${JSON.stringify(column)}: c${index}`).join(', ')} })`,
     '    } catch (refusal) {',
-    `      refused(i, at, refusal, c${dayColumn})`,
+    `      refused(i, at, refusal, ${dayColumn === -1 ? 'undefined' : `c${dayColumn}`})`,
     '    }',
     '  }',
     '}',
@@ -82,6 +90,20 @@ export function compileMap({ table, map }: Pick<Pipeline, 'table' | 'map'>): Map
       })
     })
     return { records: dropped === undefined ? records : records.filter((_, index) => !dropped?.has(index)), rows, rejects }
+  }
+}
+
+/** Reads one column out of a record, whatever the others are: its value, or why there is none. */
+export type ReadColumn = (record: unknown, chunk: Chunk) => { readonly value: Value } | { readonly reject: Reject }
+
+/** Compiles one expression by itself. */
+export function compileColumn(name: string, column: Column, expr: AnyExpr): ReadColumn {
+  const map = compileMap({ table: { columns: { [name]: column }, partitionBy: '' }, map: { [name]: expr } })
+  const types = new Float64Array(FIELD_TYPES.length)
+  return (record, chunk) => {
+    const { rows, rejects } = map([record], chunk, types)
+    const [reject] = rejects
+    return reject === undefined ? { value: rows[0]?.[name] ?? null } : { reject }
   }
 }
 

@@ -34,6 +34,26 @@ export const CONNECTOR_CASES: readonly ConnectorCase[] = [
     },
   },
   {
+    title: 'what the API states that its records add up to is said, and the same each time',
+    run: async open => {
+      await withTrial(open(), untouched, async ({ read }) => {
+        const { totals } = await read()
+        const expected = open().totals
+        equal(totals.length > 0, expected !== undefined)
+        for (const stated of totals) deepEqual(stated, expected)
+      })
+    },
+  },
+  {
+    title: 'every request goes through http, which keeps the pace',
+    run: async open => {
+      await withTrial(open(), untouched, async ({ read, server, http }) => {
+        await read()
+        equal(http.usage.requests, server.requests.length)
+      })
+    },
+  },
+  {
     title: 'whatever request it waits for, an abort ends it within a second',
     run: async open => {
       for (const turn of await turnsOf(open)) {

@@ -29,10 +29,11 @@ export const WATCH_CASES: readonly LedgerCase[] = [
       const run = await begin(ledger, { clients: ['a', 'b'] })
       const cost = { jobs: 1, bytesBilled: 500.4, slotMs: 1 }
       const columns = { n: { nulls: 2, minimum: '1' } }
+      const sourceTotals = [{ column: 'n', stated: '9', unreadable: null, staged: '7', rejected: '1', agrees: false }]
       for (let turn = 0; turn < 6; turn++) {
         const claim = await claimOf(ledger, run)
         const { client, window } = claim.chunk
-        const summary = summaryOf(claim, { days: [day(window.from, 7)], columns, cost, finishedAt: clock.now })
+        const summary = summaryOf(claim, { days: [day(window.from, 7)], columns, sourceTotals, cost, finishedAt: clock.now })
         const totals = { totalsBefore: {}, totalsAfter: { cost: '2' } }
         const restatement = {
           pipeline: 'p',
@@ -59,8 +60,8 @@ export const WATCH_CASES: readonly LedgerCase[] = [
         ],
       )
       partialDeepStrictEqual(recent.chunks, [
-        { client: 'a', from: '2026-01-03', to: '2026-01-03', rows: 7, columns },
-        { client: 'b', from: '2026-01-03', to: '2026-01-03', rows: 7, columns },
+        { client: 'a', from: '2026-01-03', to: '2026-01-03', rows: 7, columns, sourceTotals },
+        { client: 'b', from: '2026-01-03', to: '2026-01-03', rows: 7, columns, sourceTotals },
       ])
       deepEqual(recent.restatements.length, 6, 'by when they were made')
       partialDeepStrictEqual(recent.restatements[0], {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Window } from '../chunk.ts'
 import type { Connector, PageRequest } from '../connector.ts'
 import { HeadraceError } from '../errors.ts'
-import { createDispatcher, createHttp } from '../http/client.ts'
+import { createDispatcher, createHttp, type Http } from '../http/client.ts'
 import { RetryBudget } from '../http/retry.ts'
 import { type ApiReply, type ApiRequest, type ApiServer, serveApi, type Treatment } from './api.ts'
 
@@ -18,6 +18,8 @@ export interface ConnectorHost {
   readonly records: readonly unknown[]
   /** Texts of at least twelve characters that the connector sends to be let in, and that nothing may show. */
   readonly secrets: readonly string[]
+  /** What the API states that the records add up to, as the connector says it. Default nothing. */
+  readonly totals?: object
 }
 
 /** What came of reading everything once. */
@@ -26,6 +28,8 @@ export interface Outcome {
   readonly records: readonly string[]
   readonly error: unknown
   readonly warnings: readonly string[]
+  /** What was said that the API states, each time it was said. */
+  readonly totals: readonly object[]
 }
 
 /** One server, one connector and one client, with a clock that nobody waits for. */
@@ -34,6 +38,7 @@ export interface Trial {
   /** Milliseconds of each wait. */
   readonly waits: readonly number[]
   readonly abort: AbortController
+  readonly http: Http
   read(): Promise<Outcome>
   /** The pages, for whoever wants to stop in the middle. */
   pages(): AsyncIterable<readonly unknown[]>
@@ -75,19 +80,22 @@ export async function withTrial<T>(
     ...{ client: host.client, window: host.window, signal: abort.signal, http, sleep, now: () => clock },
     ...(connector.auth === undefined ? {} : { authorize: async () => ({ authorization: `Bearer ${host.secrets[0]}` }) }),
     warn: (name, message) => warnings.push(`${name}: ${message}`),
+    totals: () => undefined,
   }
   const read = async (): Promise<Outcome> => {
     const records: string[] = []
+    const totals: object[] = []
     let error: unknown
     try {
-      for await (const page of connector.pages(request)) for (const record of page) records.push(JSON.stringify(record))
+      const asked = { ...request, totals: (stated: object) => totals.push(stated) }
+      for await (const page of connector.pages(asked)) for (const record of page) records.push(JSON.stringify(record))
     } catch (thrown) {
       error = thrown
     }
-    return { records: records.sort(), error, warnings }
+    return { records: records.sort(), error, warnings, totals }
   }
   try {
-    return await work({ server, waits, abort, read, pages: () => connector.pages(request) })
+    return await work({ server, waits, abort, http, read, pages: () => connector.pages(request) })
   } finally {
     abort.abort()
     await dispatcher.destroy()

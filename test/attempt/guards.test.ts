@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Drift } from '../../lib/attempt/drift.ts'
-import { confirmEmpty, type Guarded, guard, previousRows, restatedDays, sameDays } from '../../lib/attempt/guards.ts'
+import { type Guarded, guard, isDoubted, previousRows, restatedDays, sameDays } from '../../lib/attempt/guards.ts'
+import type { SourceTotal } from '../../lib/attempt/source-totals.ts'
 import type { DaySummary } from '../../lib/attempt/summary.ts'
 import { defineConnector } from '../../lib/connector.ts'
 import { DataError, TransientError } from '../../lib/errors.ts'
@@ -30,6 +31,7 @@ function staged(rows: readonly number[], rejected = 0): Guarded & { readonly day
     rows: { extracted: total + rejected, staged: total, rejected },
     days,
     drifts: [],
+    sourceTotals: [],
   }
 }
 
@@ -102,13 +104,13 @@ t.test('a share that is met exactly is met, whatever doubles make of it', async 
 
 t.test('a day is suspiciously empty when it had rows and now has neither rows nor rejects', async t => {
   const pipeline = pipelineWith({})
-  t.ok(confirmEmpty(pipeline, staged([1, 0]), published(1, 5)))
-  t.ok(confirmEmpty(pipelineWith({ empty: 'hold' }), staged([0]), published(5)))
-  t.notOk(confirmEmpty(pipelineWith({ empty: 'allow' }), staged([0]), published(5)))
-  t.notOk(confirmEmpty(pipeline, staged([0]), published(0)), 'it was empty before')
-  t.notOk(confirmEmpty(pipeline, staged([0]), []), 'it was never published')
-  t.notOk(confirmEmpty(pipeline, staged([0], 3), published(5)), 'all of it was rejected')
-  t.notOk(confirmEmpty(pipeline, staged([1, 1]), published(1, 5)), 'it has rows')
+  t.ok(isDoubted(pipeline, staged([1, 0]), published(1, 5)))
+  t.ok(isDoubted(pipelineWith({ empty: 'hold' }), staged([0]), published(5)))
+  t.notOk(isDoubted(pipelineWith({ empty: 'allow' }), staged([0]), published(5)))
+  t.notOk(isDoubted(pipeline, staged([0]), published(0)), 'it was empty before')
+  t.notOk(isDoubted(pipeline, staged([0]), []), 'it was never published')
+  t.notOk(isDoubted(pipeline, staged([0], 3), published(5)), 'all of it was rejected')
+  t.notOk(isDoubted(pipeline, staged([1, 1]), published(1, 5)), 'it has rows')
 })
 
 t.test('an empty day holds the chunk only under the policy to hold, and names itself', async t => {
@@ -157,3 +159,31 @@ t.test('a day in doubt, or never published, is not the same', async t => {
   t.notOk(sameDays([summary('2026-01-01'), summary('2026-01-02')], [publishedDay('2026-01-01')]))
   t.same(restatedDays([summary('2026-01-01'), summary('2026-01-02')], [publishedDay('2026-01-01')]), [])
 })
+
+t.test(
+  'what is not what the source states is read twice, then held, unless the policy is to warn or a person forces it',
+  async t => {
+    const total: SourceTotal = { column: 'clicks', stated: '10', unreadable: null, staged: '7', rejected: '1', agrees: false }
+    const differing = (some: Partial<SourceTotal>): Guarded & { readonly days: readonly DaySummary[] } => ({
+      ...staged([2]),
+      sourceTotals: [
+        { ...total, column: 'cost', agrees: true },
+        { ...total, ...some },
+      ],
+    })
+    const warn = pipelineWith({ sourceTotals: { policy: 'warn' } })
+    for (const some of [{}, { stated: null, unreadable: 'it states none' }]) {
+      t.ok(isDoubted(pipelineWith({}), differing(some), []))
+      t.notOk(isDoubted(warn, differing(some), []))
+      t.equal(codeOf(pipelineWith({}), differing(some), []), 'SOURCE_DIVERGED')
+      t.equal(codeOf(warn, differing(some), []), 'passed')
+      t.equal(codeOf(pipelineWith({}), differing(some), [], true), 'passed')
+    }
+    t.notOk(isDoubted(pipelineWith({}), differing({ agrees: true }), []))
+    t.equal(codeOf(pipelineWith({}), differing({ agrees: true }), []), 'passed')
+    t.throws(() => guard(pipelineWith({}), differing({}), [], false), {
+      message: 'visits/a/2026-01-01: clicks is 10 at the source, 7 staged and 1 rejected; read twice',
+      hint: /--force/,
+    })
+  },
+)

@@ -99,6 +99,7 @@ const FAMILIES = {
   headrace_rows_rejected_total: 'counter',
   headrace_rows_staged_total: 'counter',
   headrace_schema_changes_total: 'counter',
+  headrace_source_totals_total: 'counter',
   headrace_step_seconds_total: 'counter',
   headrace_warnings_total: 'counter',
   headrace_alerts_total: 'counter',

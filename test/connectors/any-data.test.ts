@@ -67,7 +67,7 @@ async function readChunk(
     try {
       for await (const page of connector.pages({
         ...{ client: 'acme', window: { from: '2026-01-01', to: '2026-01-03' }, signal: client.abort.signal, http: client.http },
-        ...{ sleep: client.sleep, now: client.now, warn: () => undefined },
+        ...{ sleep: client.sleep, now: client.now, warn: () => undefined, totals: () => undefined },
       })) {
         arrived.push(...page)
       }

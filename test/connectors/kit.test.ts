@@ -10,7 +10,7 @@ const DATA = Array.from({ length: 7 }, (_, n) => ({ n }))
 
 /** A host like that of the style, with another connector made of the right one. */
 function spoilt(spoil: (right: Connector<unknown>, url: string) => Connector<unknown>): ConnectorHost {
-  const style = STYLES['page token']
+  const style = STYLES['page token with totals']
   if (style === undefined) throw new Error('the style has another name')
   const host = hostOf(style, DATA, 3)
   return { ...host, connector: url => spoil(host.connector(url), url) }
@@ -106,6 +106,18 @@ const BROKEN: Readonly<Record<string, readonly [(right: Connector<unknown>, url:
       })
     },
     'a field of the answer that is renamed, emptied or of another type is noticed, if it matters',
+  ],
+  'keeps to itself what the API states': [
+    withPages((right, request) => right.pages({ ...request, totals: () => undefined })),
+    'what the API states that its records add up to is said, and the same each time',
+  ],
+  'asks on its own': [
+    (right, url) =>
+      withPages(async function* (_, request) {
+        yield* right.pages(request)
+        await (await fetch(`${url}/v1/totals`)).arrayBuffer()
+      })(right),
+    'every request goes through http, which keeps the pace',
   ],
   'quotes its credentials': [
     withPages(async function* (right, request) {

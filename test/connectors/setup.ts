@@ -21,6 +21,8 @@ export interface Reading {
   readonly client: TestClient
   /** Names of the warnings so far. */
   readonly warnings: readonly string[]
+  /** What the API stated that the records add up to, each time it did. */
+  readonly totals: readonly object[]
   pages(): AsyncGenerator<Page<Item>>
   /** The ids that arrived, page by page, and the error at the end, if there was one. */
   read(): Promise<{ pages: number[][]; error: unknown }>
@@ -54,6 +56,7 @@ export async function reading(
     await server.close()
   })
   const warnings: string[] = []
+  const totals: object[] = []
   const pages = async function* (): AsyncGenerator<Page<Item>> {
     const asked = {
       client: 'acme',
@@ -63,6 +66,7 @@ export async function reading(
       sleep: client.sleep,
       now: client.now,
       warn: (name: WarningName) => warnings.push(name),
+      totals: (stated: object) => totals.push(stated),
       ...request,
     }
     for await (const page of connector.pages(asked)) yield page as Page<Item>
@@ -76,5 +80,5 @@ export async function reading(
       return { pages: arrived, error }
     }
   }
-  return { server, client, warnings, pages, read }
+  return { server, client, warnings, totals, pages, read }
 }

@@ -35,6 +35,8 @@ interface Part {
 interface Style {
   connector(url: string, size: number): Connector<unknown>
   answer(asked: ApiRequest, data: readonly Numbered[], size: number, empty: boolean): ApiReply
+  /** What the API states of all records. Default nothing. */
+  totals?(data: readonly Numbered[]): object
 }
 
 const SECRET = 'planted-secret-token'
@@ -61,12 +63,14 @@ function paged(
     part: Part,
     asked: ApiRequest,
   ) => { body?: object; headers?: Record<string, string> },
+  more: Pick<PagedOptions, 'totals'> = {},
 ): Style {
   return {
     connector: (url, size) =>
       rest({
         ...{ name: 'items', url: `${url}/v1/{client}`, query: { key: SECRET }, headers, records: 'data', pages: pages(size) },
         tokenExpired: { status: 410, body: 'EXPIRED' },
+        ...more,
       }),
     answer: (asked, data, size, empty) => {
       const part = { start: start(asked.url.searchParams, size), data, size, empty }
@@ -106,6 +110,7 @@ function streamed(stream: Format, body: (data: readonly Numbered[], size: number
 const place = (text: string | number | null | undefined): number => Number.parseInt(String(text ?? 0), 10)
 const numberIn = (name: string) => (query: URLSearchParams) => place(query.get(name))
 const link = ({ url }: ApiRequest, end: number): string => `${url.pathname}?key=${SECRET}&from=${encodeURIComponent(token(end))}`
+const sumOf = (data: readonly Numbered[]): object => ({ n: data.reduce((sum, { n }) => sum + n, 0) })
 const lines = (data: readonly Numbered[]): string => data.map(record => `${JSON.stringify(record)}\n`).join('')
 
 const jobs: Pick<Style, 'answer'> = {
@@ -134,6 +139,29 @@ export const STYLES: Readonly<Record<string, Style>> = {
     numberIn('token'),
     ({ end, more }) => ({ body: more ? { next: token(end) } : {} }),
   ),
+  'page token with totals': {
+    ...paged(
+      size => pageToken({ param: 'token', next: 'next', size: limit(size) }),
+      numberIn('token'),
+      ({ end, more }, { data }) => ({ body: { ...(more ? { next: token(end) } : { summary: sumOf(data) }) } }),
+      { totals: 'summary' },
+    ),
+    totals: sumOf,
+  },
+  'offset and a request for totals': {
+    connector: (url, size) =>
+      rest({
+        ...{ name: 'items', url: `${url}/v1/{client}`, headers, records: 'data' },
+        pages: offset({ param: 'offset', size: limit(size) }),
+        totals: { url: `${url}/v1/{client}/account`, query: { from: '{from}', to: '{to}' }, at: 'account' },
+      }),
+    answer: ({ url }, data, size, empty) => {
+      if (url.pathname.endsWith('/account')) return { body: { account: sumOf(data) } }
+      const { records } = pieceOf({ start: numberIn('offset')(url.searchParams), data, size, empty })
+      return { body: { data: records } }
+    },
+    totals: sumOf,
+  },
   'page token with a total': paged(
     () => pageToken({ param: 'token', next: 'meta.next', total: 'meta.total' }),
     numberIn('token'),
@@ -230,10 +258,11 @@ export const STYLES: Readonly<Record<string, Style>> = {
 }
 
 /** An API of a style with such data, for the conformance kit. */
-export function hostOf({ connector, answer }: Style, data: readonly Numbered[], size: number): ConnectorHost {
+export function hostOf({ connector, answer, totals }: Style, data: readonly Numbered[], size: number): ConnectorHost {
   return {
     connector: url => connector(url, size),
     answer: asked => answer(asked, data, size, false),
     ...{ client: 'acme', window: { from: '2026-01-01', to: '2026-01-03' }, records: data, secrets: [SECRET] },
+    ...(totals === undefined ? {} : { totals: totals(data) }),
   }
 }

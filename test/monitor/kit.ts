@@ -109,7 +109,7 @@ export function usualRows(day: Day): number {
 /** A chunk of one day. */
 export function chunkOf(client: string, ago: number, more: Partial<PublishedChunk> = {}): PublishedChunk {
   const day = addDays(YESTERDAY, -ago)
-  return { client, from: day, to: day, rows: 1_000, finishedAt: readAt(day), columns: {}, ...more }
+  return { client, from: day, to: day, rows: 1_000, finishedAt: readAt(day), columns: {}, sourceTotals: [], ...more }
 }
 
 /** Epoch milliseconds of an instant some days ago, at the same time of the day. */

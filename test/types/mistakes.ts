@@ -16,7 +16,7 @@ import {
 } from '../../lib/mapping.ts'
 import { definePipeline } from '../../lib/pipeline.ts'
 import type { KeywordRecord } from './source.ts'
-import { keywords, keywordTable } from './source.ts'
+import { keywords, keywordTable, totalled } from './source.ts'
 
 /** Mistakes in mappings and pipelines that must not compile. Nothing here runs: `tsc` fails when one of them compiles after all. */
 
@@ -332,6 +332,32 @@ definePipeline({ ...base, map: right, totals: ['views'] })
 // A control total on a column there is not.
 // @ts-expect-error
 definePipeline({ ...base, map: right, totals: ['costs'] })
+
+const stated = { ...base, source: totalled, map: right, totals: ['clicks', 'cost'] } as const
+
+// A path that the source does not state.
+// @ts-expect-error
+definePipeline({ ...stated, sourceTotals: { clicks: integer('total.click') } })
+
+// A record has it, what the source states has not.
+// @ts-expect-error
+definePipeline({ ...stated, sourceTotals: { clicks: integer('metrics.clicks') } })
+
+// A stated total of another type than its column.
+// @ts-expect-error
+definePipeline({ ...stated, sourceTotals: { clicks: micros('total.costMicros') } })
+
+// A stated total that may be null.
+// @ts-expect-error
+definePipeline({ ...stated, sourceTotals: { clicks: optional(integer('total.clicks')) } })
+
+// A stated total of a column that has no sum.
+// @ts-expect-error
+definePipeline({ ...stated, sourceTotals: { campaign_id: text('total.clicks') } })
+
+// A stated total of a source that states nothing.
+// @ts-expect-error
+definePipeline({ ...stated, source: keywords, sourceTotals: { clicks: integer('total.clicks') } })
 
 // A check there is not.
 // @ts-expect-error

@@ -26,6 +26,20 @@ export const keywords: Connector<KeywordRecord> = defineConnector<KeywordRecord>
   },
 })
 
+/** What the API states that its records add up to. */
+export interface KeywordTotals {
+  readonly total: { readonly clicks: string; readonly costMicros: number; readonly names: readonly string[] }
+}
+
+/** The same, of an API that states totals. */
+export const totalled: Connector<KeywordRecord, KeywordTotals> = defineConnector<KeywordRecord, KeywordTotals>({
+  ...keywords,
+  async *pages({ totals }) {
+    totals({ total: { clicks: '0', costMicros: 0, names: [] } })
+    yield []
+  },
+})
+
 /** A table with a column of every type. */
 export const keywordTable = defineTable(
   'ads.keywords',

@@ -97,6 +97,7 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
         inserted,
         deleted,
         columns: JSON.stringify(summary.columns),
+        source_totals: JSON.stringify(summary.sourceTotals ?? []),
         requests: api.requests,
         retries: api.retries,
         waited_ms: Math.round(api.waitedMs),

@@ -10,7 +10,7 @@ export async function recent(db: Queries, pipeline: string, since: Day, now: num
   const sinceMs = Date.parse(since)
   const days = await db.all('SELECT * FROM day WHERE pipeline = ? AND day >= ? ORDER BY client, day', pipeline, since)
   const chunks = await db.all(
-    'SELECT client, window_from, window_to, staged, finished_at, columns FROM attempt WHERE pipeline = ? AND finished_at >= ? ' +
+    'SELECT client, window_from, window_to, staged, finished_at, columns, source_totals FROM attempt WHERE pipeline = ? AND finished_at >= ? ' +
       "AND window_to >= ? AND outcome IN ('published', 'unchanged') ORDER BY generation",
     pipeline,
     sinceMs,
@@ -42,6 +42,7 @@ function publishedChunk(row: SqlRow): PublishedChunk {
     rows: Number(row.staged),
     finishedAt: Number(row.finished_at),
     columns: JSON.parse(String(row.columns)),
+    sourceTotals: JSON.parse(String(row.source_totals)),
   }
 }
 

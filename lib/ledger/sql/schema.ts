@@ -230,4 +230,7 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE attempt ADD COLUMN jobs INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE attempt ADD COLUMN slot_ms INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  ALTER TABLE attempt ADD COLUMN source_totals TEXT NOT NULL DEFAULT '[]';
+  `,
 ]
