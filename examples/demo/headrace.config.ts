@@ -68,10 +68,22 @@ interface RoutePerformance {
   metrics: { flights: string; distanceMiles: string; delayMicros: string; onTimeShareMicros: string }
 }
 
+/** What all flights of the account add up to, on the first page. */
+interface Summary {
+  flights: string
+  distanceMiles: string
+  delayMicros: string
+}
+
 const routes = definePipeline({
   name: 'routes',
   description: 'How each route of an airport did on each day.',
-  source: rest<RoutePerformance>({ name: 'demo-routes', url: `${API}/v1/route-performance`, ...paging }),
+  source: rest<RoutePerformance, Summary>({
+    name: 'demo-routes',
+    url: `${API}/v1/route-performance`,
+    ...paging,
+    totals: 'summary',
+  }),
   table: defineTable(
     'air.routes',
     {
@@ -98,6 +110,11 @@ const routes = definePipeline({
   after: ['flights'],
   chunk: { days: 31 },
   totals: ['flights', 'distance_miles', 'delay_minutes'],
+  sourceTotals: {
+    flights: integer('flights'),
+    distance_miles: integer('distanceMiles'),
+    delay_minutes: micros('delayMicros'),
+  },
 })
 
 export default defineConfig({

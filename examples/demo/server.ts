@@ -10,7 +10,8 @@ import { flightsSql, openMemory, ROUTES_SQL } from './data.ts'
  *
  *   GET  /v1/accounts                                        every account
  *   GET  /v1/flights?account=&from=&to=                      one record per flight
- *   GET  /v1/route-performance?account=&from=&to=            one nested record per day and route, numbers as text, millionths where they are not whole
+ *   GET  /v1/route-performance?account=&from=&to=            one nested record per day and route, numbers as text, millionths where they are not whole;
+ *                                                            the first page says what all flights add up to
  *   POST /v1/revise?day=                                     from now on, that day has other numbers
  *
  * Run it with: node examples/demo/server.ts [--port 8080] [--seed 1] [--faults 0.01]
@@ -109,9 +110,22 @@ async function page(path: keyof typeof RECORDS, url: URL, response: ServerRespon
     const [found] = await rows(
       `SELECT string_agg(${json}::VARCHAR, ',' ORDER BY n) AS records FROM ${table} WHERE n BETWEEN ${token.next} AND ${end}`,
     )
+    const summary = given === null && path === '/v1/route-performance' ? `,"summary":${await summaryOf(account, from, to)}` : ''
     const next = end < token.last ? `,"next_page_token":"${tokenText({ next: end + 1, last: token.last, at: Date.now() })}"` : ''
-    sendJson(response, 200, `{"data":[${found?.records ?? ''}]${next}}`)
+    sendJson(response, 200, `{"data":[${found?.records ?? ''}]${summary}${next}}`)
   }
+}
+
+/** What the flights of an account add up to, whatever the routes say. */
+async function summaryOf(account: string, from: string, to: string): Promise<string> {
+  const [sums] = await rows(
+    'SELECT to_json({flights: count(*)::VARCHAR, distanceMiles: sum(distance)::VARCHAR, delayMicros: (sum(delay) * 1000000)::VARCHAR})::VARCHAR AS json ' +
+      'FROM flights WHERE origin = $1 AND day BETWEEN $2::DATE AND $3::DATE',
+    account,
+    from,
+    to,
+  )
+  return String(sums?.json)
 }
 
 async function firstPage(table: string, account: string, from: string, to: string): Promise<Token> {
