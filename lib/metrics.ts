@@ -114,6 +114,7 @@ export function createMetrics(registry: Registry) {
     freshnessSlo: gauge('headrace_freshness_slo_seconds', 'How long after its end a day is to be published.', 'pipeline'),
     clients: gauge('headrace_clients', 'Clients by whether every day is there that is due.', 'pipeline', 'state'),
     volumeRatio: gauge('headrace_volume_ratio_to_baseline', 'Rows of the newest whole day against what is expected.', 'pipeline'),
+    budgetUsed: gauge('headrace_budget_used_ratio', 'Bytes billed against the budget.', 'pipeline', 'period'),
     alerts: counter('headrace_alerts_total', 'Alerts to the webhook by outcome.', 'outcome'),
     apiRequests: counter('headrace_api_requests_total', 'Requests by class of answer.', 'api', 'code_class'),
     apiSeconds: histogram('headrace_api_request_duration_seconds', 'Time of one request.', REQUEST_SECONDS, 'api'),

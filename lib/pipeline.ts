@@ -70,10 +70,18 @@ export interface PipelineOptions<R extends object, C extends Columns & ClientCol
   readonly freshness?: { readonly hours: number }
   /** Days that are like no others: monitors do not compare them, nor others with them. */
   readonly holidays?: readonly Day[]
-  /** Bytes that the warehouse may bill within 24 hours before somebody is told. Default: any number. */
-  readonly budget?: { readonly bytesPerDay: number }
+  /** Bytes that the warehouse may bill. Default: any number. */
+  readonly budget?: Budget
   /** From when on monitors speak; see `docs/monitoring.md`. */
   readonly thresholds?: Partial<Thresholds>
+}
+
+/** What the warehouse may bill before somebody is told. */
+export interface Budget {
+  /** Bytes within 24 hours. */
+  readonly bytesPerDay?: number
+  /** Bytes within a calendar month of UTC; somebody is told as well when most of them are used. */
+  readonly bytesPerMonth?: number
 }
 
 /** An expression of some pipeline, its record type forgotten. */
@@ -101,7 +109,7 @@ export interface Pipeline {
   /** Null: nothing is promised. */
   readonly freshness: { readonly hours: number } | null
   readonly holidays: readonly Day[]
-  readonly budget: { readonly bytesPerDay: number } | null
+  readonly budget: Budget
   readonly thresholds: Thresholds
 }
 
@@ -133,7 +141,7 @@ export function definePipeline<R extends object, const C extends Columns & Clien
     after: (after ?? []).map(upstream),
     freshness: options.freshness ?? ((schedule ?? []).length > 0 ? { hours: 36 } : null),
     holidays: options.holidays ?? [],
-    budget: options.budget ?? null,
+    budget: options.budget ?? {},
     thresholds: resolveThresholds(options.thresholds),
   }
   const problems = [...problemsOf(pipeline)]
@@ -223,7 +231,9 @@ function* watchProblemsOf({ freshness, holidays, budget, thresholds }: Pipeline)
     yield `freshness.hours ${freshness.hours} is not 0 to 1,000`
   }
   for (const day of holidays) if (!isDay(day)) yield `the holiday ${day} is not a day, YYYY-MM-DD`
-  if (budget !== null && !(budget.bytesPerDay >= 0)) yield `budget.bytesPerDay ${budget.bytesPerDay} is not a number from 0`
+  for (const name of ['bytesPerDay', 'bytesPerMonth'] as const) {
+    if (budget[name] !== undefined && !(budget[name] > 0)) yield `budget.${name} ${budget[name]} is not a number above 0`
+  }
   yield* thresholdProblems(thresholds)
 }
 

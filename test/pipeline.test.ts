@@ -168,7 +168,7 @@ t.test('checks and chunks are within their limits', async t => {
 t.test('what monitors hold against a pipeline is within limits', async t => {
   t.equal(problems({ freshness: { hours: -1 } }), 'freshness.hours -1 is not 0 to 1,000')
   t.equal(problems({ holidays: ['2026-02-30'] }), 'the holiday 2026-02-30 is not a day, YYYY-MM-DD')
-  t.equal(problems({ budget: { bytesPerDay: Number.NaN } }), 'budget.bytesPerDay NaN is not a number from 0')
+  t.equal(problems({ budget: { bytesPerDay: Number.NaN } }), 'budget.bytesPerDay NaN is not a number above 0')
   t.equal(problems({ thresholds: { leastRows: 0 } }), 'thresholds.leastRows 0 is not from 1 to 1000000000')
   t.equal(problems({ thresholds: { leastrows: 5 } }), 'thresholds.leastrows is not a threshold')
   t.equal(problems({ freshness: { hours: 12 }, holidays: ['2026-12-25'], thresholds: { share: 0.5 } }), '')

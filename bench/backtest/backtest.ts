@@ -157,7 +157,17 @@ function live(airports: readonly string[], published: ReadonlyMap<string, readon
     const oldest = addDays(on, -HISTORY_DAYS)
     chunks = chunks.filter(({ to }) => to > oldest)
     const now = Date.parse(on) + WATCHED_AT_MS
-    const watched = { now, pipeline, clients, days, chunks, restatements: [], drifts: [], problems: [], bytesBilled: 0 }
+    const watched = {
+      now,
+      pipeline,
+      clients,
+      days,
+      chunks,
+      restatements: [],
+      drifts: [],
+      problems: [],
+      bytesBilled: { day: 0, month: 0 },
+    }
     for (const finding of Object.values(PIPELINE_MONITORS).flatMap(monitor => monitor(watched))) {
       const { monitor, subject, what } = finding
       const key = `${monitor} ${subject}${subject === '' ? on : ''}`

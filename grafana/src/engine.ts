@@ -85,6 +85,16 @@ export const cost = dashboard('Cost', 'What the warehouse bills for published ch
   )
   .withPanel(
     lines({
+      title: 'Budget used',
+      about:
+        'Bytes billed against what the pipeline may cost within 24 hours and within a month. Empty where no budget is declared.',
+      unit: 'percentunit',
+      queries: { '{{pipeline}}: {{period}}': `max by (pipeline, period) (headrace_budget_used_ratio{${S}})` },
+      runbook: 'HeadraceBudgetSpent',
+    }),
+  )
+  .withPanel(
+    lines({
       title: 'Slots in use',
       about: 'Slot seconds per second, averaged over an hour.',
       unit: 'short',

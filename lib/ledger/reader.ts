@@ -42,6 +42,14 @@ export interface PublishedChunk {
   readonly sourceTotals: readonly SourceTotal[]
 }
 
+/** Bytes billed for chunks of a pipeline, by when they finished. */
+export interface BytesBilled {
+  /** Within the last 24 hours. */
+  readonly day: number
+  /** Since the calendar month of UTC began. */
+  readonly month: number
+}
+
 /** What is known of the last weeks of a pipeline. */
 export interface Recent {
   /** Published days, of every client, by client and day. */
@@ -50,8 +58,7 @@ export interface Recent {
   readonly chunks: readonly PublishedChunk[]
   /** Restatements made within these weeks, newest first. */
   readonly restatements: readonly Restatement[]
-  /** Bytes billed for what was published within the last 24 hours. */
-  readonly bytesBilled: number
+  readonly bytesBilled: BytesBilled
 }
 
 /** What the ledger knows. */

@@ -138,8 +138,9 @@ export const MONITORS = {
     action: 'Have the account consent again: `headrace grants consent`.',
   },
   cost: {
-    levels: ['ticket'],
-    means: 'More bytes were billed within a day than the budget of the pipeline allows.',
+    levels: ['page', 'ticket'],
+    means:
+      'More bytes were billed within a day than the budget of the pipeline allows, or most of those of the month (ticket), or all of them (page).',
     safe: 'Nothing is wrong with the data.',
     action: 'See what was read again and why; shorten the lookback, or raise the budget.',
   },

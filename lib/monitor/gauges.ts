@@ -20,13 +20,17 @@ export function setGauges(metrics: Metrics, { findings, ran, standings }: Watch,
     for (const pipeline of pipelines.length > 0 ? pipelines : [NO_PIPELINE]) metrics.findings.inc({ monitor, level, pipeline })
   }
   for (const monitor of [...ran, 'monitors']) metrics.monitorRun.set({ monitor }, now / 1_000)
-  for (const gauge of [metrics.completeThrough, metrics.freshnessSlo, metrics.volumeRatio, metrics.clients]) gauge.reset()
+  for (const gauge of [metrics.completeThrough, metrics.freshnessSlo, metrics.volumeRatio, metrics.clients, metrics.budgetUsed])
+    gauge.reset()
   for (const standing of standings) setStanding(metrics, standing)
 }
 
-function setStanding(metrics: Metrics, { pipeline, clients, volumeRatio }: Standing): void {
+function setStanding(metrics: Metrics, { pipeline, clients, volumeRatio, bytesBilled }: Standing): void {
   const labels = { pipeline: pipeline.name }
   if (volumeRatio !== undefined) metrics.volumeRatio.set(labels, volumeRatio)
+  const { bytesPerDay, bytesPerMonth } = pipeline.budget
+  if (bytesPerDay !== undefined) metrics.budgetUsed.set({ ...labels, period: 'day' }, bytesBilled.day / bytesPerDay)
+  if (bytesPerMonth !== undefined) metrics.budgetUsed.set({ ...labels, period: 'month' }, bytesBilled.month / bytesPerMonth)
   if (pipeline.freshness === null) return
   metrics.freshnessSlo.set(labels, pipeline.freshness.hours * 3_600)
   const stale = clients.filter(({ missing }) => missing.length > 0).length

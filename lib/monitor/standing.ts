@@ -69,13 +69,24 @@ function rejectedShare({ rows, rejected }: PublishedDay): number {
   return rejected === 0 ? 0 : rejected / (rows + rejected)
 }
 
-/** Bytes billed within 24 hours against the budget. */
+/** Bytes billed against the budget: more than a day may cost, and what is used of a month. */
 export function cost(watched: Watched): Finding[] {
   const { pipeline, bytesBilled, now } = watched
-  const { budget } = pipeline
-  if (budget === null || bytesBilled <= budget.bytesPerDay) return []
-  const what = `${numberText(bytesBilled)} bytes billed within 24 hours, ${numberText(budget.bytesPerDay)} allowed`
-  return [{ ...findingAt(watched, 'cost', { subject: '', what, places: [], rows: 0 }), since: now - DAY_MS }]
+  const { bytesPerDay = Number.POSITIVE_INFINITY, bytesPerMonth = Number.POSITIVE_INFINITY } = pipeline.budget
+  const found: Finding[] = []
+  const tell = (subject: string, level: Level, since: number, what: string): void => {
+    found.push({ ...findingAt(watched, 'cost', { subject, what, places: [], rows: 0 }), level, since })
+  }
+  if (bytesBilled.day > bytesPerDay) {
+    const what = `${numberText(bytesBilled.day)} bytes billed within 24 hours, ${numberText(bytesPerDay)} allowed`
+    tell('day', 'ticket', now - DAY_MS, what)
+  }
+  const used = bytesBilled.month / bytesPerMonth
+  if (used >= pipeline.thresholds.budgetShare) {
+    const what = `${numberText(bytesBilled.month)} bytes billed since the month began, ${percentText(used)} of ${numberText(bytesPerMonth)}`
+    tell('month', used >= 1 ? 'page' : 'ticket', now, what)
+  }
+  return found
 }
 
 /** From when on the end of a grant is told of, and from when on it wakes somebody. */

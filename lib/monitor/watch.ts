@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { fromEpochDay } from '../chunk.ts'
 import type { Client, Config } from '../config.ts'
 import { asHeadraceError } from '../errors.ts'
+import type { BytesBilled } from '../ledger/reader.ts'
 import { Seal } from '../oauth/seal.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { type GrantStatus, grantStatuses } from '../standing/grants.ts'
@@ -29,6 +30,7 @@ export interface Standing {
   readonly clients: readonly Punctuality[]
   /** Rows of the newest whole day against what was expected of them; undefined while history is short. */
   readonly volumeRatio: number | undefined
+  readonly bytesBilled: BytesBilled
 }
 
 /** What all monitors say at one instant. */
@@ -76,7 +78,12 @@ export async function watch({ config, clients, grantKey, now }: WatchOptions): P
       continue
     }
     for (const [monitor, run] of names) await attempt(monitor as MonitorName, [pipeline], () => run(watched))
-    standings.push({ pipeline, clients: punctuality(watched), volumeRatio: volumeRatio(watched) })
+    standings.push({
+      pipeline,
+      clients: punctuality(watched),
+      volumeRatio: volumeRatio(watched),
+      bytesBilled: watched.bytesBilled,
+    })
   }
   await attempt('credentials', [], async () => credentials(await grantsOf(config, clients, grantKey), now))
   const urgency = ({ level }: Finding): number => LEVELS.indexOf(level)

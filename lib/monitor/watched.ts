@@ -1,7 +1,7 @@
 import { fromEpochDay, toEpochDay } from '../chunk.ts'
 import type { Client } from '../config.ts'
 import type { ChunkRecord, DriftRecord, PublishedDay, Restatement } from '../ledger/ledger.ts'
-import type { PublishedChunk } from '../ledger/reader.ts'
+import type { BytesBilled, PublishedChunk } from '../ledger/reader.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { BASELINE_DAYS } from './baseline.ts'
 import { endOfDay } from './deadline.ts'
@@ -32,8 +32,7 @@ export interface Watched {
   readonly drifts: readonly DriftRecord[]
   /** Chunks that are held, failed or parked. */
   readonly problems: readonly ChunkRecord[]
-  /** Bytes billed for chunks that finished within the last 24 hours. */
-  readonly bytesBilled: number
+  readonly bytesBilled: BytesBilled
 }
 
 /** Published days by client and epoch day. */

@@ -71,9 +71,13 @@ export const WATCH_CASES: readonly LedgerCase[] = [
         removed: 2,
         totalsAfter: { cost: '2' },
       })
-      deepEqual(recent.bytesBilled, 3_000)
-      deepEqual((await ledger.recent('p', '2026-01-03', clock.now + 22 * HOUR)).bytesBilled, 500)
-      deepEqual(await ledger.recent('q', '2026-01-03', clock.now), { days: [], chunks: [], restatements: [], bytesBilled: 0 })
+      deepEqual(recent.bytesBilled, { day: 3_000, month: 3_000 })
+      const monthBegins = Date.parse('2026-02-01T00:00:00Z')
+      deepEqual((await ledger.recent('p', '2026-01-03', monthBegins - 1)).bytesBilled, { day: 0, month: 3_000 })
+      deepEqual((await ledger.recent('p', '2026-01-03', monthBegins)).bytesBilled, { day: 0, month: 0 })
+      deepEqual((await ledger.recent('p', '2026-01-03', clock.now + 22 * HOUR)).bytesBilled, { day: 500, month: 3_000 })
+      const none = { days: [], chunks: [], restatements: [], bytesBilled: { day: 0, month: 0 } }
+      deepEqual(await ledger.recent('q', '2026-01-03', clock.now), none)
     },
   ),
   ledgerCase('an alert is told when it begins, again after a day, and when it is over', async ({ ledger, clock }) => {

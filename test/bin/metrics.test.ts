@@ -73,6 +73,7 @@ const FAMILIES = {
   headrace_api_requests_total: 'counter',
   headrace_api_retries_total: 'counter',
   headrace_api_throttled_seconds_total: 'counter',
+  headrace_budget_used_ratio: 'gauge',
   headrace_build_info: 'gauge',
   headrace_bytes_extracted_total: 'counter',
   headrace_bytes_staged_total: 'counter',

@@ -4,7 +4,7 @@ import type { PublishedDay } from '../../lib/ledger/ledger.ts'
 import type { PublishedChunk } from '../../lib/ledger/reader.ts'
 import { client, day, integer, optional, text } from '../../lib/mapping.ts'
 import { daysByClient, HISTORY_DAYS, type Watched } from '../../lib/monitor/watched.ts'
-import { definePipeline, type Pipeline } from '../../lib/pipeline.ts'
+import { type Budget, definePipeline, type Pipeline } from '../../lib/pipeline.ts'
 import { date, defineTable, int64, nullable, string } from '../../lib/table.ts'
 import { publishedDay } from '../published.ts'
 
@@ -21,7 +21,7 @@ interface Click {
 /** What a test says otherwise of the pipeline. */
 type More = Partial<Pick<Pipeline, 'schedule' | 'holidays'>> & {
   readonly freshness?: { readonly hours: number }
-  readonly budget?: { readonly bytesPerDay: number }
+  readonly budget?: Budget
   readonly thresholds?: Partial<Pipeline['thresholds']>
 }
 
@@ -75,7 +75,7 @@ export function watchedOf({
     restatements: [],
     drifts: [],
     problems: [],
-    bytesBilled: 0,
+    bytesBilled: { day: 0, month: 0 },
     ...rest,
     days: daysByClient(days),
   }

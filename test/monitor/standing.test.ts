@@ -73,13 +73,47 @@ t.test('far more rejects than usual are found, as many as ever are not', async t
   t.strictSame(rejects(rejecting(0, 9)), [], 'nine are too few')
 })
 
-t.test('a budget that is spent is told of, and none is none', async t => {
+t.test('a day that costs too much makes a ticket, and without a budget nothing does', t => {
   const budget = { bytesPerDay: 1_000 }
-  t.match(cost(watchedOf({ clients, bytesBilled: 1_001, more: { budget } })), [
-    { what: '1,001 bytes billed within 24 hours, 1,000 allowed' },
+  const billed = (day: number) => ({ day, month: 1e15 })
+  t.match(cost(watchedOf({ clients, bytesBilled: billed(1_001), more: { budget } })), [
+    { level: 'ticket', subject: 'day', what: '1,001 bytes billed within 24 hours, 1,000 allowed' },
   ])
-  t.strictSame(cost(watchedOf({ clients, bytesBilled: 1_000, more: { budget } })), [])
-  t.strictSame(cost(watchedOf({ clients, bytesBilled: 1e15 })), [])
+  t.strictSame(cost(watchedOf({ clients, bytesBilled: billed(1_000), more: { budget } })), [])
+  t.strictSame(cost(watchedOf({ clients, bytesBilled: billed(1e15) })), [])
+  t.end()
+})
+
+t.test('a month that is nearly spent makes a ticket, one that is spent wakes somebody', t => {
+  const after = (month: number, budgetShare = 0.8) =>
+    cost(
+      watchedOf({
+        clients,
+        bytesBilled: { day: 1e15, month },
+        more: { budget: { bytesPerMonth: 100_000 }, thresholds: { budgetShare } },
+      }),
+    )
+  t.strictSame(after(79_999), [])
+  t.match(after(80_000), [
+    { level: 'ticket', subject: 'month', what: '80,000 bytes billed since the month began, 80 % of 100,000' },
+  ])
+  t.match(after(99_999), [{ level: 'ticket' }])
+  t.match(after(100_000), [{ level: 'page', subject: 'month' }])
+  t.match(after(50_000, 0.5), [{ level: 'ticket' }])
+  t.end()
+})
+
+t.test('a budget of nothing is refused', t => {
+  for (const budget of [{ bytesPerDay: 0 }, { bytesPerDay: Number.NaN }]) {
+    t.throws(() => watchedOf({ more: { budget } }), {
+      code: 'PIPELINE_INVALID',
+      message: /budget\.bytesPerDay \S+ is not a number above 0/,
+    })
+  }
+  t.throws(() => watchedOf({ more: { budget: { bytesPerMonth: -1 } } }), {
+    message: /budget\.bytesPerMonth -1 is not a number above 0/,
+  })
+  t.end()
 })
 
 t.test('grants that do not work wake somebody, those that will end make a ticket', async t => {

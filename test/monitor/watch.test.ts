@@ -10,7 +10,7 @@ import { ledgerOf, publish } from '../published.ts'
 import { agoMs, dayAgo, pipelineOf, readAt, YESTERDAY } from './kit.ts'
 
 const clients = ['a', 'b'].map(id => ({ id, timeZone: 'UTC' }))
-const pipelines = [pipelineOf({ freshness: { hours: 6 } })]
+const pipelines = [pipelineOf({ freshness: { hours: 6 }, budget: { bytesPerDay: 10, bytesPerMonth: 100 } })]
 
 /** A ledger with weeks of days of two clients, a hundred rows each, but for yesterday of the second. */
 async function ledgerWith(t: Parameters<typeof ledgerOf>[0], yesterday: number) {
@@ -45,6 +45,7 @@ t.test('what is wrong in the ledger is found, and the gauges show it', async t =
   t.match(seen.findings, [{ monitor: 'volume', pipelines: ['clicks'], places: [{ client: 'b', day: YESTERDAY }] }])
   const registry = new Registry()
   const metrics = createMetrics(registry)
+  metrics.budgetUsed.set({ pipeline: 'gone', period: 'day' }, 1)
   setGauges(metrics, seen, now)
   const findings = await gauges(registry, 'headrace_findings')
   t.equal(findings['volume ticket clicks'], 1)
@@ -53,6 +54,7 @@ t.test('what is wrong in the ledger is found, and the gauges show it', async t =
   t.strictSame(await gauges(registry, 'headrace_clients'), { 'clicks fresh': 2, 'clicks stale': 0 })
   t.strictSame(await gauges(registry, 'headrace_freshness_slo_seconds'), { clicks: 21_600 })
   t.strictSame(await gauges(registry, 'headrace_volume_ratio_to_baseline'), { clicks: 0.7 })
+  t.strictSame(await gauges(registry, 'headrace_budget_used_ratio'), { 'clicks day': 0, 'clicks month': 0 })
   t.strictSame(await gauges(registry, 'headrace_complete_through_timestamp_seconds'), {
     clicks: Date.parse('2026-03-06T00:00:00Z') / 1_000,
   })

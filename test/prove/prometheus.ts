@@ -73,6 +73,7 @@ function allIsWell(): void {
     metrics.completeThrough.set({ pipeline }, seconds() - 20_000)
     metrics.freshnessSlo.set({ pipeline }, 129_600)
     metrics.volumeRatio.set({ pipeline }, 1)
+    metrics.budgetUsed.set({ pipeline, period: 'month' }, 0.4)
   }
   metrics.findings.set({ monitor: 'empty', level: 'page', pipeline: 'ads' }, 0)
   metrics.grants.set({ provider: 'ads', state: 'usable' }, 40)
@@ -109,6 +110,10 @@ const FAULTS: Readonly<Record<string, { readonly alert: string; readonly fault: 
   'the quota is gone': {
     alert: 'HeadraceChunksParked',
     fault: () => metrics.chunks.set({ pipeline: 'shop', state: 'parked' }, 3),
+  },
+  'the budget of the month is spent': {
+    alert: 'HeadraceBudgetSpent',
+    fault: () => metrics.budgetUsed.set({ pipeline: 'shop', period: 'month' }, 1.1),
   },
   'a monitor is alarmed': {
     alert: 'HeadraceFindings',

@@ -21,16 +21,20 @@ export async function recent(db: Queries, pipeline: string, since: Day, now: num
     pipeline,
     sinceMs,
   )
+  const month = Date.parse(`${new Date(now).toISOString().slice(0, 7)}-01`)
   const billed = await db.get(
-    'SELECT sum(bytes_billed) AS bytes FROM attempt WHERE pipeline = ? AND finished_at > ?',
-    pipeline,
+    'SELECT sum(CASE WHEN finished_at > ? THEN bytes_billed ELSE 0 END) AS day, sum(CASE WHEN finished_at >= ? THEN bytes_billed ELSE 0 END) AS month ' +
+      'FROM attempt WHERE pipeline = ? AND finished_at >= ?',
     now - DAY_MS,
+    month,
+    pipeline,
+    Math.min(month, now - DAY_MS),
   )
   return {
     days: days.map(publishedDay),
     chunks: chunks.map(publishedChunk),
     restatements: restated.map(restatement),
-    bytesBilled: Number(billed?.bytes ?? 0),
+    bytesBilled: { day: Number(billed?.day ?? 0), month: Number(billed?.month ?? 0) },
   }
 }
 
