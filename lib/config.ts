@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { ConfigError, HeadraceError, TransientError, withoutCredentials } from './errors.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import { type LineageTarget, targetProblems } from './lineage/lineage.ts'
 import { type Options, resolveOptions } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
 import { isTimeZone } from './plan/schedule.ts'
@@ -30,6 +31,8 @@ export interface ConfigOptions {
   readonly ledger: Ledger
   /** Where a daemon tells of what is wrong with the data: an address that takes messages as Slack does. It is a secret. Default nowhere. */
   readonly alerts?: { readonly webhook: string }
+  /** Where events of OpenLineage go, about every attempt at a chunk. Default nowhere. */
+  readonly lineage?: LineageTarget
   /** Settings that differ from their defaults; see `docs/configuration.md`. */
   readonly settings?: Partial<Options>
 }
@@ -54,6 +57,7 @@ function* problemsOf({
   warehouse,
   ledger,
   alerts,
+  lineage,
 }: Partial<ConfigOptions>): Generator<string> {
   if (typeof warehouse?.prepare !== 'function') yield 'its warehouse is not one: use duckdb({ path }) or bigquery()'
   if (typeof ledger?.beginRun !== 'function') yield 'its ledger is not one: use sqlite({ path }) or postgres({ url })'
@@ -63,6 +67,7 @@ function* problemsOf({
   if (alerts !== undefined && !/^https?:/.test(URL.parse(alerts.webhook)?.protocol ?? '')) {
     yield 'its alerts.webhook is not an address with http or https'
   }
+  if (lineage !== undefined) yield* targetProblems(lineage)
   if (!Array.isArray(pipelines) || pipelines.length === 0) {
     yield 'it has no pipelines'
     return

@@ -44,6 +44,11 @@ export interface Connector<R, S = never> {
   readonly api?: ApiPolicy
   /** How the API is told who asks, where tokens have to be obtained: `refreshToken()`, `clientCredentials()` or `serviceAccount()`. */
   readonly auth?: OAuth
+  /**
+   * Where its records come from, as lineage names it: an absolute address, with placeholders as they stand, and behind a `#` which part of it, where
+   * the address alone does not say. Its query is told nobody. Default: nobody is told more than the name.
+   */
+  address?(): string
   pages(request: PageRequest<S>): AsyncIterable<Page<R>>
 }
 

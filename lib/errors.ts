@@ -265,6 +265,7 @@ export const WARNINGS = {
   CLIENTS_OUTDATED: 'The list of clients could not be had; a daemon goes on with the one it had before.',
   PIPELINE_UNKNOWN: 'Chunks wait that belong to a pipeline this daemon does not know.',
   PUSH_FAILED: 'A Pushgateway does not take the metrics of a backfill, which goes on without.',
+  LINEAGE_LOST: 'The receiver of lineage does not take its events, and some are dropped; the data is not concerned.',
   WAREHOUSE_WAITING: 'Another process holds the warehouse; headrace waits for its turn.',
 } as const
 

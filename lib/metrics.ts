@@ -116,6 +116,7 @@ export function createMetrics(registry: Registry) {
     volumeRatio: gauge('headrace_volume_ratio_to_baseline', 'Rows of the newest whole day against what is expected.', 'pipeline'),
     budgetUsed: gauge('headrace_budget_used_ratio', 'Bytes billed against the budget.', 'pipeline', 'period'),
     alerts: counter('headrace_alerts_total', 'Alerts to the webhook by outcome.', 'outcome'),
+    lineageEvents: counter('headrace_lineage_events_total', 'Events of OpenLineage by outcome.', 'outcome'),
     apiRequests: counter('headrace_api_requests_total', 'Requests by class of answer.', 'api', 'code_class'),
     apiSeconds: histogram('headrace_api_request_duration_seconds', 'Time of one request.', REQUEST_SECONDS, 'api'),
     apiRetries: counter('headrace_api_retries_total', 'Requests tried again.', 'api'),
@@ -160,6 +161,7 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   for (const reason of Object.keys(RULES)) metrics.rowsRejected.inc({ pipeline, reason }, 0)
   for (const name of Object.keys(WARNINGS)) metrics.warnings.inc({ name }, 0)
   for (const outcome of ['published', 'refused', 'failed']) metrics.commits.inc({ outcome }, 0)
+  for (const outcome of ['delivered', 'dropped']) metrics.lineageEvents.inc({ outcome }, 0)
   for (const code_class of ['2xx', '3xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
   for (const change of Object.keys(CHANGES)) metrics.schemaChanges.inc({ pipeline, change }, 0)
   metrics.pipelineInfo.set({ pipeline, api }, 1)

@@ -42,6 +42,7 @@ export async function runChunk(
   await context.fault?.('claimed', claim)
   const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
   const attempt = new Attempt(claim, compiled, context, published, signal)
+  attempt.report.started()
   let staged: StagedAttempt | undefined
   try {
     staged = await context.reading(() => stage(attempt))
@@ -182,8 +183,8 @@ async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error
       settlement = attempt.settlement(problem)
     }
   }
-  attempt.report.failed(settlement, problem)
   const summary = staged?.summary ?? attempt.summary([])
+  attempt.report.failed(settlement, problem, summary)
   if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
   return { state: settlement.state, summary, restatements: [], error: problem, parts: settlement.parts ?? [] }
 }

@@ -42,6 +42,7 @@ export function graphql<R extends object>(options: GraphqlOptions): Connector<R>
     name,
     api,
     ...(auth === undefined ? {} : { auth }),
+    address: () => `${(typeof url === 'string' ? url : url()).split('#')[0]}#${connection}`,
     pages: request => {
       const values = valuesOf(request)
       return walk<R>(request, {

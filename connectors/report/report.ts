@@ -39,11 +39,12 @@ export interface ReportFile {
 
 /** A connector for reports that are made when they are asked for. `R` is the type of one record, `S` that of the `totals` in its pages. */
 export function report<R extends object, S extends object = never>(options: ReportOptions): Connector<R, S> {
-  const { name, api, auth } = options
+  const { name, api, auth, create } = options
   return {
     name,
     ...(api === undefined ? {} : { api }),
     ...(auth === undefined ? {} : { auth }),
+    address: () => create.url,
     pages: (request: PageRequest<object>) => read<R>(options, request),
   }
 }

@@ -63,6 +63,7 @@ export function rest<R extends object, S extends object = never>(options: RestOp
     name,
     ...(api === undefined ? {} : { api }),
     ...(auth === undefined ? {} : { auth }),
+    address: () => (typeof url === 'string' ? url : url()),
     pages: async function* (request: PageRequest<object>) {
       const values = valuesOf(request)
       const question = {

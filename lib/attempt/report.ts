@@ -3,6 +3,7 @@ import type { CompiledPipeline } from '../compile.ts'
 import type { HeadraceError, WarningName } from '../errors.ts'
 import type { Observer } from '../events.ts'
 import type { AttemptSummary, Claim, Restatement, Settlement } from '../ledger/ledger.ts'
+import type { Lineage } from '../lineage/lineage.ts'
 import type { Log } from '../log.ts'
 import type { AttemptOutcome, Metrics, SourceResult } from '../metrics.ts'
 import { CHANGES, type Change, type Drift, driftsText } from './drift.ts'
@@ -13,6 +14,8 @@ export interface ReportContext {
   readonly log: Log
   readonly metrics: Metrics
   readonly observe: Observer
+  /** Absent where nobody is told of lineage. */
+  readonly lineage?: Lineage
 }
 
 /** Tells the log, the metrics and whoever watches what becomes of one attempt. */
@@ -25,6 +28,11 @@ export class Report {
     this.#claim = claim
     this.#compiled = compiled
     this.#context = context
+  }
+
+  /** Tells that the attempt begins. */
+  started(): void {
+    this.#context.lineage?.started(this.#claim)
   }
 
   /** Says something a person should know. */
@@ -49,6 +57,7 @@ export class Report {
       metrics.warehouseBytesBilled.inc(labels, summary.cost.bytesBilled)
       metrics.warehouseSlotSeconds.inc(labels, summary.cost.slotMs / 1_000)
     }
+    this.#context.lineage?.ended(this.#claim, { state, summary, error: null, abandoned: false })
     log.info({ event: `chunk.${state}`, ...this.#logged(), rows, group: summary.groupId }, `${name} ${state}`)
     if (rows.staged === 0) {
       metrics.chunksEmpty.inc(labels)
@@ -92,12 +101,14 @@ export class Report {
   }
 
   /** Counts and tells that the attempt did not publish. */
-  failed({ state, parts }: Settlement, error: HeadraceError): void {
+  failed({ state, parts }: Settlement, error: HeadraceError, summary: AttemptSummary): void {
     const outcome: AttemptOutcome =
       error.code === 'LEASE_LOST' || error.code === 'FENCED' ? 'lease_lost' : state === 'held' ? 'fatal_error' : 'retryable_error'
     const { metrics, log } = this.#context
     const labels = { pipeline: this.#compiled.pipeline.name }
     metrics.chunkAttempts.inc({ ...labels, outcome })
+    const abandoned = outcome === 'lease_lost' || error.code === 'ABORTED' || parts !== undefined
+    this.#context.lineage?.ended(this.#claim, { state, summary, error, abandoned })
     if (error.code === 'COUNT_DIVERGED' || error.code === 'RECONCILE_DIVERGED') metrics.divergences.inc(labels)
     if (parts === undefined) {
       log.error({ event: `chunk.${state === 'pending' ? 'retried' : state}`, ...this.#logged(), err: error }, error.message)

@@ -54,7 +54,7 @@ export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, r
         if (!orphaned) return
         const error = asHeadraceError(thrown)
         const settlement = settlementOf(error, claim, options, { now: now(), persistent: true })
-        report(claim).failed(settlement, error)
+        report(claim).failed(settlement, error, summary)
         await ledger.settle(claim.attemptId, settlement, summary)
         await warehouse.discard(member)
       },

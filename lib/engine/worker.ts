@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client'
 import { openAccess, type RunAccess } from '../access.ts'
 import { openPacer } from '../attempt/api.ts'
 import type { FaultPoint, RunContext } from '../attempt/attempt.ts'
-import { Report } from '../attempt/report.ts'
+import { Report, type ReportContext } from '../attempt/report.ts'
 import { turnsOf } from '../attempt/turns.ts'
 import type { Chunk } from '../chunk.ts'
 import { type CompiledPipeline, compilePipeline } from '../compile.ts'
@@ -15,6 +15,7 @@ import { createDispatcher } from '../http/client.ts'
 import { RetryBudget } from '../http/retry.ts'
 import type { Claim } from '../ledger/ledger.ts'
 import type { Served } from '../ledger/served.ts'
+import { openLineage } from '../lineage/lineage.ts'
 import type { Log } from '../log.ts'
 import { createMetrics, type Metrics, startAtZero } from '../metrics.ts'
 import type { OAuth } from '../oauth/oauth.ts'
@@ -80,7 +81,7 @@ interface Api {
  * authorize, one committer for all tables. `clients` are those that are read now. Throws a `ConfigError` for what can never work.
  */
 export async function openWorker(
-  { ledger, warehouse, settings }: Config,
+  { ledger, warehouse, settings, lineage: target }: Config,
   pipelines: readonly Pipeline[],
   clients: () => readonly string[],
   host: WorkerHost,
@@ -99,6 +100,16 @@ export async function openWorker(
   }
   const now = host.now ?? Date.now
   const sleep = host.sleep ?? (async (ms: number, signal: AbortSignal) => void (await delay(ms, undefined, { signal })))
+  const lineage =
+    target === undefined
+      ? undefined
+      : await openLineage(target, pipelines, {
+          warehouse,
+          now,
+          counted: outcome => metrics.lineageEvents.inc({ outcome }),
+          losing: reason => call.warn('LINEAGE_LOST', `events of lineage are dropped from now on: ${reason}`),
+        })
+  const telling: ReportContext = { log, metrics, observe, ...(lineage === undefined ? {} : { lineage }) }
   const apis = openApis(pipelines, connector => openPacer(connector, ledger, { options: settings, metrics, now, sleep }))
   const accesses = new Map<OAuth | undefined, RunAccess>()
   for (const { source } of pipelines) {
@@ -124,16 +135,14 @@ export async function openWorker(
     signal: control.abort,
     now,
     sleep,
-    report: claim => new Report(claim, known(compiled, claim.chunk.pipeline), { log, metrics, observe }),
+    report: claim => new Report(claim, known(compiled, claim.chunk.pipeline), telling),
   })
   const shared = {
     warehouse,
     ledger,
     dispatcher,
     options: settings,
-    log,
-    metrics,
-    observe,
+    ...telling,
     now,
     sleep,
     ...(host.fault === undefined ? {} : { fault: host.fault }),
@@ -200,6 +209,7 @@ export async function openWorker(
       )
     },
     async close() {
+      await lineage?.close()
       await dispatcher.close()
       for (const { pacer } of apis.values()) await pacer.close()
       for (const access of accesses.values()) {

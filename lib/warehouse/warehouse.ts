@@ -3,6 +3,7 @@ import type { Chunk, Day, Window } from '../chunk.ts'
 import { sameDecimal } from '../decimal.ts'
 import type { HeadraceError, WarningName } from '../errors.ts'
 import type { WarehouseFile } from '../ledger/homes.ts'
+import type { DatasetName } from '../lineage/dataset.ts'
 import type { AnyRow, EncodeRow } from '../row.ts'
 import type { Table } from '../table.ts'
 
@@ -167,6 +168,8 @@ export interface WarehouseCall {
 /** Where rows are published. One object per process and warehouse. */
 export interface Warehouse {
   readonly name: string
+  /** How OpenLineage names a table of it. */
+  datasetName(table: Table): Promise<DatasetName>
   /** How rows of a table are written as the text this warehouse loads. */
   encoder(table: Table): EncodeRow
   /**

@@ -33,6 +33,7 @@ class HeldWarehouse {
 
   readonly warehouse: Warehouse = {
     name: 'held',
+    datasetName: async ({ name }) => ({ namespace: 'held', name }),
     encoder: () => () => 0,
     prepare: async () => true,
     widen: async () => [],

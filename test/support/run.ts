@@ -16,6 +16,7 @@ import {
   type RunEvent,
 } from '../../lib/index.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
+import type { LineageTarget } from '../../lib/lineage/lineage.ts'
 import { adsTable } from './ads.ts'
 
 /** What a test asks of a run. */
@@ -36,6 +37,8 @@ export interface RunOptions {
   /** Waits are told here and not waited. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
   readonly owner?: string
+  /** Where lineage is told. Default nowhere. */
+  readonly lineage?: LineageTarget
   /** The clock of the run and of its ledger, in epoch milliseconds. Default the real one. */
   readonly now?: () => number
 }
@@ -59,6 +62,7 @@ export async function run(options: RunOptions): Promise<BackfillResult> {
     clients,
     warehouse: duckdb({ path: join(folder, 'warehouse.duckdb') }),
     ledger: opened,
+    ...(options.lineage === undefined ? {} : { lineage: options.lineage }),
     settings: { retryBaseSeconds: 0, retryCapSeconds: 0, ...options.settings },
   })
   try {

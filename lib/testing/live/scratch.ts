@@ -153,6 +153,7 @@ export class Scratch {
     const stopping = ({ warn }: WarehouseCall): WarehouseCall => ({ signal, warn })
     return {
       name: warehouse.name,
+      datasetName: table => warehouse.datasetName(rename(table)),
       encoder: table => warehouse.encoder(table),
       prepare: (table, options, call) => warehouse.prepare(rename(table), options, stopping(call)),
       widen: (table, call) => warehouse.widen(rename(table), stopping(call)),

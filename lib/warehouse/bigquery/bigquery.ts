@@ -1,3 +1,4 @@
+import type { DatasetName } from '../../lineage/dataset.ts'
 import type { Table } from '../../table.ts'
 import type { Warehouse, WarehouseCall } from '../warehouse.ts'
 import { chargeOf } from './charge.ts'
@@ -6,7 +7,7 @@ import { commitGroup } from './commit.ts'
 import { failure } from './failure.ts'
 import { InsertArea } from './insert-all.ts'
 import { compileJson } from './json.ts'
-import { namesOf } from './names.ts'
+import { namesOf, tableText } from './names.ts'
 import { type BigQueryOptions, type Settings, settingsOf } from './options.ts'
 import { prepareTable, widenTable } from './prepare.ts'
 import { clientsOf, recount, rejectsOf } from './reads.ts'
@@ -60,9 +61,19 @@ export function connect(settings: Settings): BigQueryWarehouse {
     }
   }
 
+  /** By the naming of the OpenLineage specification, https://openlineage.io/docs/spec/naming. */
+  async function datasetName(table: Table): Promise<DatasetName> {
+    try {
+      return { namespace: 'bigquery', name: tableText(namesOf(await client.project(), table).target) }
+    } catch (error) {
+      throw failure(table.name, error, 'Nothing was read or written.')
+    }
+  }
+
   return {
     name: 'bigquery',
     settings,
+    datasetName,
     encoder: compileJson,
     prepare: (table, { create }, call) => prepare(table, create, call),
     widen,

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
+import { parse, resolve } from 'node:path'
 import { DataError } from '../../errors.ts'
 import type { WarehouseFile } from '../../ledger/homes.ts'
 import type { Table } from '../../table.ts'
@@ -181,6 +181,8 @@ export function duckdb(options: DuckDBOptions): Warehouse {
 
   return {
     name: 'duckdb',
+    // The specification has no name for it. This is how dbt names one, so that what dbt makes of the table is linked with it.
+    datasetName: async ({ name }) => ({ namespace: `duckdb://${path}`, name: `${parse(path).name}.${name}` }),
     encoder: compileCsv,
     prepare,
     file,
