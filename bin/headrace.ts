@@ -9,6 +9,7 @@ import { common, list, wholeNumber } from './commands/options.ts'
 import { plan } from './commands/plan.ts'
 import { ready } from './commands/ready.ts'
 import { rejects } from './commands/rejects.ts'
+import { report } from './commands/report.ts'
 import { approve, retry } from './commands/revive.ts'
 import { status } from './commands/status.ts'
 import { verify } from './commands/verify.ts'
@@ -46,6 +47,13 @@ common(program.command('findings'))
   .description('what is wrong with the data now, since when, and what to do')
   .option('--pipeline <name>', 'only this pipeline')
   .action(findings)
+common(program.command('report'))
+  .description('what became of a week: what is there, late, changed and rejected, what it took, and what to fix')
+  .option('--week <week>', 'which one, as in ISO 8601: 2026-W47; the last that is over when it is left out')
+  .option('--from <day>', 'first day of another time, at most 31 days')
+  .option('--to <day>', 'its last day')
+  .option('--html <file>', 'write it as a page into this file too')
+  .action(report)
 common(program.command('ready <table>'))
   .description('whether a table is complete, validated and final through a day; ends with 1 when it cannot be relied on')
   .requiredOption('--through <day>', 'the last day that is needed')

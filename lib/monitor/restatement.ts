@@ -1,3 +1,4 @@
+import type { Day } from '../chunk.ts'
 import type { Restatement } from '../ledger/ledger.ts'
 import { endOfDay } from './deadline.ts'
 import { clientsOf, clientsText, daysText, type Finding, numberText, percentText } from './finding.ts'
@@ -26,9 +27,14 @@ function aged({ restatements, clients }: Watched): Aged[] {
   return restatements.map(restatement => {
     const { client, day, at, added, removed, rowsBefore, rowsAfter } = restatement
     const changed = Math.max(added, removed)
-    const age = Math.max(1, Math.ceil((at - endOfDay(day, zones.get(client) ?? 'UTC')) / DAY_MS))
+    const age = ageOf(day, at, zones.get(client) ?? 'UTC')
     return { restatement, age, changed, share: changed / Math.max(rowsBefore, rowsAfter, 1) }
   })
+}
+
+/** How old a day was when it changed: how many days after its end, begun ones counted whole. */
+export function ageOf(day: Day, at: number, timeZone: string): number {
+  return Math.max(1, Math.ceil((at - endOfDay(day, timeZone)) / DAY_MS))
 }
 
 /**

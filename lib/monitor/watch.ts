@@ -9,6 +9,7 @@ import { type GrantStatus, grantStatuses } from '../standing/grants.ts'
 import { byCause } from './causes.ts'
 import { type Finding, LEVELS, type MonitorName } from './finding.ts'
 import { PIPELINE_MONITORS } from './monitors.ts'
+import { measuredLookback } from './restatement.ts'
 import { credentials } from './standing.ts'
 import { type Punctuality, punctuality } from './timeliness.ts'
 import { volumeRatio } from './volume.ts'
@@ -31,6 +32,8 @@ export interface Standing {
   /** Rows of the newest whole day against what was expected of them; undefined while history is short. */
   readonly volumeRatio: number | undefined
   readonly bytesBilled: BytesBilled
+  /** The age in days at which nearly all changes of published days had happened; undefined while too few changed. */
+  readonly measuredLookback: number | undefined
 }
 
 /** What all monitors say at one instant. */
@@ -83,6 +86,7 @@ export async function watch({ config, clients, grantKey, now }: WatchOptions): P
       clients: punctuality(watched),
       volumeRatio: volumeRatio(watched),
       bytesBilled: watched.bytesBilled,
+      measuredLookback: measuredLookback(watched),
     })
   }
   await attempt('credentials', [], async () => credentials(await grantsOf(config, clients, grantKey), now))
@@ -112,7 +116,8 @@ async function watchedOf(
   }
 }
 
-async function grantsOf(
+/** Every grant that the clients are read with, and every other that the ledger holds. */
+export async function grantsOf(
   { pipelines, ledger }: WatchOptions['config'],
   clients: readonly Client[],
   grantKey: string | undefined,

@@ -8,6 +8,7 @@ import { openapiRoute } from './openapi.ts'
 import { checkToken, operateRoutes, TOKEN } from './operate.ts'
 import { pageRoute } from './page/page.ts'
 import { readinessRoute } from './readiness.ts'
+import { reportRoute } from './report.ts'
 
 /** What the server of a daemon tells, and how it is reached. */
 export interface ServeOptions extends Address {
@@ -38,6 +39,7 @@ export async function serve({ token = process.env[TOKEN], ...options }: ServeOpt
     healthRoutes(app, { ledger, pipeline: pipelines[0]?.name ?? '', health, now })
     readinessRoute(app, { config, clients, now, closing: closing.signal })
     listRoutes(app, ledger)
+    reportRoute(app, { config, clients, now })
     if (token !== undefined) operateRoutes(app, { config, clients, log, token })
     openapiRoute(app, routes)
     pageRoute(app, { config, clients, now })

@@ -65,8 +65,14 @@ const WEEK_MS = 7 * 86_400_000
 /** Chunks that wait, and restatements, that are looked at; there may be more of a backfill. */
 const MANY = 20_000
 
-/** What the days of a pipeline are at an instant, for the four weeks up to the last day that anything is known of. */
-export async function calendarOf(pipeline: Pipeline, clients: readonly Client[], ledger: Ledger, now: number): Promise<Calendar> {
+/** What the days of a pipeline are at an instant: those of a window, or by default of the four weeks up to the last day that anything is known of. */
+export async function calendarOf(
+  pipeline: Pipeline,
+  clients: readonly Client[],
+  ledger: Ledger,
+  now: number,
+  shown?: Window,
+): Promise<Calendar> {
   const { name } = pipeline
   const { standings, problems } = await standingsOf(pipeline, clients, { through: '9999-12-31' }, ledger)
   const waiting = await ledger.chunks({ pipeline: name, state: 'pending' }, MANY)
@@ -83,7 +89,7 @@ export async function calendarOf(pipeline: Pipeline, clients: readonly Client[],
   const due = standings.map(dueThrough)
   const known = [...due, ...standings.map(({ extent }) => extent?.last), ...reading.map(({ chunk }) => chunk.window.to)]
   const to = known.reduce<Day>((a, b) => (b !== null && b !== undefined && b > a ? b : a), '0001-02-01')
-  const window = { from: addDays(to, 1 - DAYS), to }
+  const window = shown ?? { from: addDays(to, 1 - DAYS), to }
   const published = Map.groupBy(await ledger.calendar(name, window), ({ client }) => client)
   const of = byClient({ waiting, reading, restatements })
   const rows = standings.map((standing, index): CalendarRow => {

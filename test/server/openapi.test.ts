@@ -28,6 +28,7 @@ const PATHS = [
   'GET /v1/chunks',
   'GET /v1/datasets/{table}/readiness',
   'GET /v1/openapi.json',
+  'GET /v1/report',
   'GET /v1/runs',
   'POST /v1/backfills',
   'POST /v1/chunks/{run}/{client}/{from}/approve',

@@ -6,6 +6,7 @@ import { watch } from '../../monitor/watch.ts'
 import { GRANT_KEY } from '../../oauth/seal.ts'
 import type { Pipeline } from '../../pipeline.ts'
 import { nextOccasion } from '../../plan/schedule.ts'
+import { plural } from '../../quantity.ts'
 import { type Calendar, calendarOf, daysLacking } from '../../standing/calendar.ts'
 
 /** Blocked chunks, runs and actions that are shown, and unfinished runs that are looked at. */
@@ -100,9 +101,4 @@ export function verdict({ pipelines, clients, findings }: PageFacts): {
     return { mood: 'bad', sentence: `Every day that is due is there, but ${what} wrong.` }
   }
   return { mood: 'good', sentence: `Everything is there: every day that is due, of every client.` }
-}
-
-/** A number of things. */
-export function plural(number: number, thing: string): string {
-  return `${number.toLocaleString('en')} ${thing}${number === 1 ? '' : 's'}`
 }

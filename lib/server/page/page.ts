@@ -1,17 +1,12 @@
-import { createHash } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Client, Config } from '../../config.ts'
+import { plural } from '../../quantity.ts'
 import { VERSION } from '../../version.ts'
 import { calendarSection, key } from './calendar.ts'
-import { type PageFacts, type PipelineFacts, pageFacts, plural, verdict } from './facts.ts'
-import { Html, html } from './html.ts'
-import { actions, blocked, findings, instant, problems, restatements, running } from './sections.ts'
-import { STYLE } from './style.ts'
-
-/** Only this stylesheet, and nothing else at all: what a client is called cannot become a script. */
-const POLICY =
-  `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; ` +
-  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+import { type PageFacts, type PipelineFacts, pageFacts, verdict } from './facts.ts'
+import { type Html, html } from './html.ts'
+import { document, instant, POLICY } from './parts.ts'
+import { actions, blocked, findings, problems, restatements, running } from './sections.ts'
 
 /** Adds the status page at `/`. */
 export function pageRoute(
@@ -27,16 +22,10 @@ export function pageRoute(
 /** The page, for whoever is on call. */
 export function page(facts: PageFacts): Html {
   const { mood, sentence } = verdict(facts)
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${mood === 'good' ? 'All there' : mood === 'busy' ? 'Under way' : 'Not all there'} · headrace</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-<a class="skip" href="#needs">To what needs somebody</a>
+  const title = mood === 'good' ? 'All there' : mood === 'busy' ? 'Under way' : 'Not all there'
+  return document(
+    title,
+    html`<a class="skip" href="#needs">To what needs somebody</a>
 <header>
 <p class="name">headrace</p>
 <h1 class="${mood}">${sentence}</h1>
@@ -44,7 +33,7 @@ export function page(facts: PageFacts): Html {
 <nav aria-label="Parts of this page"><ul>
 <li><a href="#needs">Needs somebody</a></li><li><a href="#findings">Looks wrong</a></li><li><a href="#runs">Runs now</a></li><li><a href="#blocked">Blocked</a></li>
 ${facts.pipelines.map(({ pipeline: { name } }) => html`<li><a href="#pipeline-${name}">${name}</a></li>`)}
-<li><a href="#restated">Restated this week</a></li><li><a href="#actions">Done by hand</a></li>
+<li><a href="#restated">Restated this week</a></li><li><a href="#actions">Done by hand</a></li><li><a href="/v1/report">Last week</a></li>
 </ul></nav>
 </header>
 <main>
@@ -56,10 +45,8 @@ ${facts.pipelines.map((one, index) => pipelineSection(one, index === 0))}
 <section aria-labelledby="restated"><h2 id="restated">Restated this week</h2>${restatements(facts)}</section>
 <section aria-labelledby="actions"><h2 id="actions">Done by hand</h2>${actions(facts)}</section>
 </main>
-<footer>headrace ${VERSION} · <a href="/readyz">health</a> · <a href="/metrics">metrics</a> · <a href="/v1/openapi.json">API</a></footer>
-</body>
-</html>
-`
+<footer>headrace ${VERSION} · <a href="/readyz">health</a> · <a href="/metrics">metrics</a> · <a href="/v1/openapi.json">API</a></footer>`,
+  )
 }
 
 function pipelineSection(

@@ -1,37 +1,15 @@
-import { type Window, windowText } from '../../chunk.ts'
 import type { ChunkRecord, Restatement } from '../../ledger/ledger.ts'
 import type { ListedRun, OperatorAction } from '../../ledger/lists.ts'
 import type { BlockedChunk } from '../../ledger/served.ts'
 import { type ChunkState, PROBLEM_STATES } from '../../ledger/states.ts'
 import { MONITORS } from '../../monitor/finding.ts'
-import { type PageFacts, plural } from './facts.ts'
+import { plural } from '../../quantity.ts'
+import type { PageFacts } from './facts.ts'
 import { type Html, html } from './html.ts'
+import { days, instant, table } from './parts.ts'
 
 /** Rows of a table that are shown; the others are counted. */
 const SHOWN = 50
-
-/** A table with a heading for each column; narrow screens show it as a list. Each cell is a `td`. */
-function table(caption: string, columns: readonly string[], rows: readonly (readonly (Html | string)[])[], more = 0): Html {
-  const cells = (row: readonly (Html | string)[]): Html[] =>
-    row.map((cell, index) => html`<td data-label="${columns[index]}">${cell}</td>`)
-  return html`<div class="wide" tabindex="0" role="region" aria-label="${caption}"><table class="stack">
-<caption>${caption}</caption>
-<thead><tr>${columns.map(column => html`<th scope="col">${column}</th>`)}</tr></thead>
-<tbody>${rows.map(
-    row => html`<tr>${cells(row)}</tr>
-`,
-  )}</tbody></table></div>${more > 0 ? html`<p class="quiet">and ${more.toLocaleString('en')} more</p>` : undefined}`
-}
-
-/** An instant as people read it. */
-export function instant(ms: number): Html {
-  const text = new Date(ms).toISOString()
-  return html`<time datetime="${text}">${text.slice(0, 16).replace('T', ' ')}</time>`
-}
-
-function days(window: Window): Html {
-  return html`<span class="whole">${windowText(window)}</span>`
-}
 
 /** Chunks that are held, failed or parked, what is wrong with each, and what to do. */
 export function problems({ pipelines }: PageFacts): Html {

@@ -6,7 +6,7 @@ export const STYLE = `
   --good: #1a7f37; --good-ground: #dff3e4; --bad: #b3261e; --bad-ground: #fbe3e1; --odd: #8a4b00; --odd-ground: #fdf0d5;
   --busy: #0b57d0; --busy-ground: #e3edfd; --none: #6e7781;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --ground: #14171a; --raised: #1d2126; --line: #363c44; --text: #e7eaee; --quiet: #a3acb7; --link: #9dc2ff;
     --good: #7ddc96; --good-ground: #15351f; --bad: #ffaaa3; --bad-ground: #4a1a17; --odd: #f5c476; --odd-ground: #40300f;
@@ -61,6 +61,8 @@ td.number, th.number { text-align: right }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; padding: 0; margin: .5rem 0; color: var(--quiet); font-size: .85rem }
 .key .mark { display: inline-block; width: 1.4rem; text-align: center; border-radius: .25rem; margin-right: .35rem; border: 1px solid transparent }
 .behind { color: var(--bad); font-weight: 650 }
+.fixes { padding-left: 1.5rem; max-width: 66rem } .fixes li { margin: .9rem 0; padding-left: .25rem; overflow-wrap: anywhere } .fixes p { margin: .2rem 0 }
+pre { margin: .35rem 0; padding: .45rem .7rem; background: var(--raised); border-radius: .25rem; white-space: pre-wrap }
 details { margin: .5rem 0 }
 summary { cursor: pointer; color: var(--link) }
 progress { width: 8rem; vertical-align: middle }
@@ -76,5 +78,11 @@ footer { margin: 3rem auto 2rem; padding-top: 1rem; border-top: 1px solid var(--
   .stack td.number { text-align: left }
   .stack td[data-label]::before { content: attr(data-label) ": "; color: var(--quiet) }
 }
-@media print { .wide { overflow: visible } details:not([open]) > * { display: none } }
+@page { size: A4; margin: 14mm 12mm }
+@media print {
+  body { font-size: 9.5px } h1 { font-size: 1.7em } h2 { font-size: 1.3em; margin-top: 1.6em; padding-top: .8em }
+  main, header, footer { padding: 0 } nav, .skip { display: none } footer { font-size: 1em; margin: 1.6em 0 0 } h2, h3, caption { break-after: avoid } tr, .fixes li { break-inside: avoid }
+  th, td { padding: .2rem .6rem .2rem 0 } .tag, .mark, pre, h1 { print-color-adjust: exact }
+  .wide { overflow: visible } details:not([open]) > * { display: none }
+}
 `
