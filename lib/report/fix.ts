@@ -81,7 +81,16 @@ const MOST_NAMED = 10
 const MOST_CHUNKS = 3
 
 /** Monitors whose findings are settled by reading their days again. */
-const READ_AGAIN: readonly MonitorName[] = ['volume', 'empty', 'repeated', 'totals', 'nulls', 'range', 'distribution']
+const READ_AGAIN: readonly MonitorName[] = [
+  'volume',
+  'empty',
+  'repeated',
+  'totals',
+  'source_totals',
+  'nulls',
+  'range',
+  'distribution',
+]
 
 function commandsOf({ monitor, pipelines, places }: Finding): string[] {
   const [pipeline = '', ...others] = pipelines

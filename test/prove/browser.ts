@@ -9,7 +9,7 @@ import { createLog, sqlite } from '../../lib/index.ts'
 import { serve } from '../../lib/server/server.ts'
 import { SEVEN, storyClients, storyConfig, tell } from '../server/page-story.ts'
 
-// The status page of 200 clients in a real Chromium: nothing runs in it and nothing comes from elsewhere, everybody can use it, and it fits on
+// The status page of 200 clients, and the report of their week, in a real Chromium: nothing runs in it and nothing comes from elsewhere, everybody can use it, and it fits on
 // a telephone. With a folder as its argument, it leaves screenshots there.
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -39,6 +39,9 @@ const HEADINGS = [
   'Done by hand',
 ]
 
+/** The report of the week of the story. */
+const reportIn = (url: string): string => `${url}/v1/report?week=2026-W47`
+
 let failures = 0
 function check(name: string, holds: boolean, seen: unknown = ''): void {
   console.log(`${holds ? 'holds' : 'FAILS'}  ${name}${holds ? '' : `: ${JSON.stringify(seen)}`}`)
@@ -53,19 +56,39 @@ async function violations(page: Page): Promise<unknown> {
   )
 }
 
-async function screens(browser: Browser, url: string, folder: string | undefined): Promise<void> {
-  for (const [name, viewport, colorScheme] of SCREENS) {
+async function screens(browser: Browser, url: string, what: 'page' | 'report', folder: string | undefined): Promise<void> {
+  for (const [screen, viewport, colorScheme] of SCREENS) {
+    const name = `${what}-${screen}`
     const page = await browser.newPage({ viewport, colorScheme, bypassCSP: true })
     await page.goto(url)
     if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true })
     const width = await page.evaluate('document.documentElement.scrollWidth')
-    check(`${name}: the page is no wider than the screen`, width === viewport.width, width)
-    if (name === 'wide-light' || name === 'narrow-dark') {
+    check(`${name}: it is no wider than the screen`, width === viewport.width, width)
+    if (screen === 'wide-light' || screen === 'narrow-dark') {
       const found = await violations(page)
       check(`${name}: axe-core finds nothing wrong`, found === '', found)
     }
     await page.close()
   }
+}
+
+/** The report on a sheet of A4 within its margins, 186 mm wide; on paper it is light whatever the screen is. */
+async function printed(browser: Browser, url: string, folder: string | undefined): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 703, height: 994 }, colorScheme: 'dark' })
+  await page.goto(url)
+  check(
+    'the report says whether the week is whole',
+    (await page.title()) === 'Week 2026-W47: not whole · headrace',
+    await page.title(),
+  )
+  await page.emulateMedia({ media: 'print' })
+  if (folder !== undefined) await page.screenshot({ path: join(folder, 'report-print.png'), fullPage: true })
+  const [width, ground] = await page.evaluate<[number, string]>(
+    '[document.documentElement.scrollWidth, getComputedStyle(document.body).backgroundColor]',
+  )
+  check('the report fits on paper', width === 703, width)
+  check('on paper it is light', ground === 'rgb(255, 255, 255)', ground)
+  await page.close()
 }
 
 async function strict(browser: Browser, url: string): Promise<void> {
@@ -100,7 +123,7 @@ async function strict(browser: Browser, url: string): Promise<void> {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-browser-'))
-const ledger = sqlite({ path: join(folder, 'ledger.sqlite') })
+const ledger = sqlite({ path: join(folder, 'ledger.sqlite'), now: () => SEVEN - 3_600_000 })
 const names = storyClients(200)
 await tell(ledger, names)
 const config = storyConfig(ledger, names)
@@ -118,12 +141,14 @@ const server = await serve({
 const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ARGS })
 try {
   await strict(browser, server.url)
-  await screens(browser, server.url, process.argv[2])
+  await screens(browser, server.url, 'page', process.argv[2])
+  await screens(browser, reportIn(server.url), 'report', process.argv[2])
+  await printed(browser, reportIn(server.url), process.argv[2])
 } finally {
   await browser.close()
   await server.close()
   await ledger.close()
   rmSync(folder, { recursive: true, force: true })
 }
-console.log(failures === 0 ? 'The status page holds in a browser.' : `${failures} checks fail.`)
+console.log(failures === 0 ? 'The status page and the report hold in a browser.' : `${failures} checks fail.`)
 process.exitCode = failures === 0 ? 0 : 1
