@@ -211,6 +211,8 @@ t.test('a source that states nothing, or what is no number, is never taken for o
 t.test('no records and nothing stated of them agree; no records where something is stated do not', async t => {
   const nothing = { list: () => [], summary: () => null }
   t.match(await (await reading(t, nothing)).backfill(), { results: { agreed: 2 }, problems: [] })
+  const sums = { list: () => [], summary: () => ({ clicks: '0', costMicros: null }) }
+  t.match(await (await reading(t, sums)).backfill(), { results: { agreed: 2 }, problems: [] }, 'a sum of nothing may be null')
   const { backfill } = await reading(t, { list: () => [] })
   t.match(await backfill(), {
     exitCode: 42,

@@ -1,4 +1,4 @@
-import type { Connector } from '../../lib/connector.ts'
+import type { Connector, PageRequest } from '../../lib/connector.ts'
 import { graphqlAnswers } from '../../lib/http/graphql.ts'
 import { at, type JsonObject } from '../../lib/http/json.ts'
 import { cursor } from '../../lib/http/paginate.ts'
@@ -22,15 +22,29 @@ export interface GraphqlOptions extends Pick<PagedList, 'headers' | 'wall' | 'ma
   readonly after?: string
   /** Dotted path to the number of all records, below the connection, where it has one. */
   readonly total?: string
+  /** Dotted path to what all records add up to, below `data`, in one page at least. */
+  readonly totals?: string
   /** What errors mean, and where the API says how long to wait. Default `graphqlAnswers`. */
   readonly api?: ApiPolicy
   /** How the API is told who asks, where tokens have to be obtained; fixed credentials go into `headers`. */
   readonly auth?: OAuth
 }
 
-/** A connector for a connection of a GraphQL API. `R` is the type of one node. */
-export function graphql<R extends object>(options: GraphqlOptions): Connector<R> {
-  const { name, url, query, variables = {}, connection, after = 'after', total, api = graphqlAnswers, auth, ...list } = options
+/** A connector for a connection of a GraphQL API. `R` is the type of one node, `S` that of its totals, where it states any. */
+export function graphql<R extends object, S extends object = never>(options: GraphqlOptions): Connector<R, S> {
+  const {
+    name,
+    url,
+    query,
+    variables = {},
+    connection,
+    after = 'after',
+    total,
+    totals,
+    api = graphqlAnswers,
+    auth,
+    ...list
+  } = options
   const path = `data.${connection}`
   const pages = cursor({
     param: `variables.${after}`,
@@ -43,10 +57,11 @@ export function graphql<R extends object>(options: GraphqlOptions): Connector<R>
     api,
     ...(auth === undefined ? {} : { auth }),
     address: () => `${(typeof url === 'string' ? url : url()).split('#')[0]}#${connection}`,
-    pages: request => {
+    pages: (request: PageRequest<object>) => {
       const values = valuesOf(request)
       return walk<R>(request, {
         ...list,
+        ...(totals === undefined ? {} : { totals: `data.${totals}` }),
         url: addressOf(name, url, {}, values),
         body: { query, variables: fillJson(variables, values) },
         records: body => nodesOf(at(body, path)),

@@ -226,13 +226,15 @@ export const STYLES: Readonly<Record<string, Style>> = {
         query: '{}',
         connection: 'shop.orders',
         total: 'totalCount',
+        totals: 'shop.sums',
       }),
     answer: ({ body }, data, size, empty) => {
       const { records, end, more } = pieceOf({ start: place(JSON.parse(body).variables.after), data, size, empty })
       const pageInfo = { hasNextPage: more, endCursor: token(end) }
       const orders = { edges: records.map(node => ({ node })), pageInfo, totalCount: data.length }
-      return { body: { data: { shop: { orders } } } }
+      return { body: { data: { shop: { orders, sums: sumOf(data) } } } }
     },
+    totals: sumOf,
   },
   'report in pages': {
     ...jobs,
