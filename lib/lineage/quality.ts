@@ -1,4 +1,4 @@
-import { DecimalSum } from '../decimal.ts'
+import { addDecimals, DecimalSum } from '../decimal.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { AttemptSummary } from '../ledger/ledger.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -6,6 +6,8 @@ import type { Pipeline } from '../pipeline.ts'
 /** A check of what the API gave, as OpenLineage tells of it. */
 export interface Assertion {
   readonly assertion: string
+  /** Which one of several of that kind. */
+  readonly name?: string
   readonly success: boolean
   /** `error` keeps the chunk out of the table. */
   readonly severity: 'error' | 'warn'
@@ -18,7 +20,8 @@ interface Check {
   readonly assertion: string
   readonly codes: readonly ErrorCode[]
   made(pipeline: Pipeline, summary: AttemptSummary, force: boolean): boolean
-  compared?(pipeline: Pipeline, summary: AttemptSummary): Pick<Assertion, 'expected' | 'actual'>
+  /** What was compared, where there is more to tell than whether it held; each overrules what follows from the error. */
+  compared?(pipeline: Pipeline, summary: AttemptSummary, force: boolean): Partial<Assertion>[]
 }
 
 /** The checks between reading and publishing, in the order in which they are made. */
@@ -33,10 +36,9 @@ const CHECKS: readonly Check[] = [
     assertion: 'rejects',
     codes: ['REJECTS_TOO_MANY'],
     made: () => true,
-    compared: ({ checks }, { rows: { rejected, extracted } }) => ({
-      expected: `at most ${checks.rejects.atMost}`,
-      actual: String(extracted === 0 ? 0 : rejected / extracted),
-    }),
+    compared: ({ checks }, { rows: { rejected, extracted } }) => [
+      { expected: `at most ${checks.rejects.atMost}`, actual: String(extracted === 0 ? 0 : rejected / extracted) },
+    ],
   },
   { assertion: 'empty', codes: ['EMPTY_CHUNK'], made: ({ checks }, _, force) => checks.empty === 'hold' && !force },
   {
@@ -44,10 +46,22 @@ const CHECKS: readonly Check[] = [
     codes: ['VOLUME_DROP'],
     made: ({ checks }, { rows: { previous, staged } }, force) =>
       checks.volume.atLeast > 0 && previous !== null && previous > 0 && staged > 0 && !force,
-    compared: ({ checks }, { rows: { previous, staged } }) => ({
-      expected: `at least ${checks.volume.atLeast}`,
-      actual: String(staged / (previous ?? staged)),
-    }),
+    compared: ({ checks }, { rows: { previous, staged } }) => [
+      { expected: `at least ${checks.volume.atLeast}`, actual: String(staged / (previous ?? staged)) },
+    ],
+  },
+  {
+    assertion: 'sourceTotals',
+    codes: ['SOURCE_DIVERGED'],
+    made: () => true,
+    compared: ({ checks }, { sourceTotals = [] }, force) =>
+      sourceTotals.map(({ column, stated, staged, rejected, agrees }) => ({
+        name: column,
+        success: agrees,
+        severity: checks.sourceTotals.policy === 'hold' && !force ? 'error' : 'warn',
+        ...(stated === null ? {} : { expected: stated }),
+        actual: addDecimals(staged, rejected),
+      })),
   },
   { assertion: 'unique', codes: ['KEY_DUPLICATED'], made: ({ table }) => table.key.length > 0 },
 ]
@@ -67,9 +81,9 @@ export function assertionsOf(
     (check, place) => place === failed || ((failed < 0 || place < failed) && check.made(pipeline, summary, force)),
   )
   return [
-    ...made.map(({ assertion, codes, compared }): Assertion => {
+    ...made.flatMap(({ assertion, codes, compared = () => [{}] }): Assertion[] => {
       const success = !codes.some(one => one === code)
-      return { assertion, success, severity: 'error', ...compared?.(pipeline, summary) }
+      return compared(pipeline, summary, force).map(what => ({ assertion, success, severity: 'error', ...what }))
     }),
     ...Object.entries(summary.rejectedBy).map(
       ([rule, count]): Assertion => ({ assertion: rule, success: false, severity: 'warn', actual: String(count) }),

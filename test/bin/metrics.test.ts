@@ -109,6 +109,7 @@ const FAMILIES = {
   headrace_daemon_failures_total: 'counter',
   headrace_findings: 'gauge',
   headrace_freshness_slo_seconds: 'gauge',
+  headrace_lineage_events_total: 'counter',
   headrace_monitor_run_timestamp_seconds: 'gauge',
   headrace_next_run_timestamp_seconds: 'gauge',
   headrace_pipeline_info: 'gauge',

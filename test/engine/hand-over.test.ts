@@ -7,7 +7,9 @@ import { openWorker, type Worker } from '../../lib/engine/worker.ts'
 import { createLog, defineConfig, duckdb, type Pipeline, type RunEvent } from '../../lib/index.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Served } from '../../lib/ledger/served.ts'
+import type { RunEvent as LineageEvent } from '../../lib/lineage/events.ts'
 import { requestOf } from '../../lib/plan/plan.ts'
+import { attemptsIn, eventsIn } from '../lineage/events.ts'
 import { AdsApi, ad, adsPipeline } from '../support/ads.ts'
 import { deadOwner, openLedger, rows } from '../support/run.ts'
 
@@ -33,7 +35,8 @@ async function start(t: Test, folder: string, pipeline: Pipeline, owner: string,
   const warehouse = duckdb({ path: join(folder, 'warehouse.duckdb') })
   // Two chunks under way, so that the other process finds some too.
   const settings = { retryBaseSeconds: 0, concurrency: 1, stagedChunks: 2, leaseSeconds: 3_600 }
-  const config = defineConfig({ pipelines: [pipeline], clients: CLIENTS, warehouse, ledger, settings })
+  const lineage = { file: join(folder, 'lineage.jsonl') }
+  const config = defineConfig({ pipelines: [pipeline], clients: CLIENTS, warehouse, ledger, settings, lineage })
   const stop = new AbortController()
   const abort = new AbortController()
   const events: RunEvent[] = []
@@ -85,6 +88,15 @@ function filled(): AdsApi {
   return api
 }
 
+/** What was told of lineage, once it is so many events. */
+async function told(folder: string, events: number): Promise<LineageEvent[]> {
+  for (;;) {
+    const found = eventsIn(join(folder, 'lineage.jsonl'))
+    if (found.length >= events) return found
+    await new Promise(setImmediate)
+  }
+}
+
 const published = ({ events }: Process): string[] =>
   events.flatMap(event => (event.type === 'chunk' && event.state === 'published' ? [event.chunk.client] : [])).sort()
 
@@ -117,6 +129,7 @@ t.test('a chunk that was staged survives its process: another one publishes it, 
     [],
     'and what was staged is gone',
   )
+  t.same(attemptsIn(await told(folder, 6)), Array(3).fill('START COMPLETE'), 'who publishes it tells of its end')
 })
 
 t.test('while one process publishes, the others wait, and whoever is next publishes for all', async t => {
@@ -147,6 +160,7 @@ t.test('while one process publishes, the others wait, and whoever is next publis
   )
   t.equal(groups.length, 4)
   t.ok(new Set(groups).size < 4, 'what two processes have staged is published together')
+  t.same(attemptsIn(await told(folder, 8)), Array(4).fill('START COMPLETE'), 'each end is told once')
 })
 
 t.test('a staged chunk whose rows are gone is read again', async t => {
