@@ -152,10 +152,10 @@ export async function openWorker(
       groupChunks: settings.groupChunks,
       groupRows: settings.groupRows,
       gather: () => (slots.busy ? company() : undefined),
-      onCommitting: async member => {
-        if (member.intent === 'rejects') return
-        await ledger.committing([member.attemptId])
-        await host.fault?.('committing', member)
+      onCommitting: async members => {
+        const writing = members.filter(({ intent }) => intent !== 'rejects')
+        await ledger.committing(writing.map(({ attemptId }) => attemptId))
+        for (const member of writing) await host.fault?.('committing', member)
       },
       onCommitted: (members, seconds, outcome) => {
         metrics.commits.inc({ outcome })

@@ -21,8 +21,8 @@ export interface CommitOptions<R> {
   /** Waited for before a group is put together, while others may be about to join it; nothing when nobody is. */
   readonly gather: () => Promise<void> | undefined
   readonly turns: Turns<R>
-  /** Called for each member right before its group is committed; when it throws, that member stays out. */
-  readonly onCommitting: (member: Member) => Promise<void>
+  /** Called right before a group is committed; when it throws, it is called for each member by itself, and those for which it throws stay out. */
+  readonly onCommitting: (members: readonly Member[]) => Promise<void>
   /** Called after each transaction with its size, seconds and end. */
   readonly onCommitted: (members: number, seconds: number, outcome: 'published' | 'refused' | 'failed') => void
 }
@@ -171,17 +171,19 @@ export class Committer<R> {
     return group
   }
 
-  async #announced(group: readonly Waiting<R>[]): Promise<Waiting<R>[]> {
-    const announced: Waiting<R>[] = []
-    for (const waiting of group) {
-      try {
-        await this.#options.onCommitting(waiting.member)
-        announced.push(waiting)
-      } catch (error) {
-        await waiting.refused(error)
+  async #announced(group: readonly Waiting<R>[]): Promise<readonly Waiting<R>[]> {
+    try {
+      await this.#options.onCommitting(group.map(({ member }) => member))
+      return group
+    } catch (error) {
+      if (group.length > 1) {
+        const apart: Waiting<R>[] = []
+        for (const waiting of group) apart.push(...(await this.#announced([waiting])))
+        return apart
       }
+      for (const { refused } of group) await refused(error)
+      return []
     }
-    return announced
   }
 
   async #commit(queue: Queue<R>, group: readonly Waiting<R>[]): Promise<void> {

@@ -255,12 +255,13 @@ t.test('when the warehouse fails, the whole group fails, and the next one is tri
   t.same(outcomes, ['1 failed', '2 failed', '1 published'])
 })
 
-t.test('every member is announced right before its group, and one that may not go stays out', async t => {
+t.test('a group is announced right before it is committed, and a member that may not go stays out', async t => {
   const announced: string[] = []
   const { warehouse, publish } = held({
-    onCommitting: async ({ chunk: { client } }) => {
-      announced.push(client)
-      if (client === 'b' || client === 'x') throw new TransientError('LEASE_LOST', { message: 'taken over' })
+    onCommitting: async members => {
+      const clients = members.map(({ chunk }) => chunk.client)
+      announced.push(clients.join(' '))
+      if (clients.includes('b') || clients.includes('x')) throw new TransientError('LEASE_LOST', { message: 'taken over' })
     },
   })
   const all = [publish('a')]
@@ -276,11 +277,14 @@ t.test('every member is announced right before its group, and one that may not g
     warehouse.commits.map(({ clients }) => clients.join(' ')),
     ['a', 'c'],
   )
+  t.same(announced, ['a', 'b c', 'b', 'c', 'x'], 'all at once, and where that fails, each by itself')
 })
 
 t.test('a member that goes again is announced again', async t => {
   const announced: string[] = []
-  const { warehouse, publish } = held({ onCommitting: async ({ chunk }) => void announced.push(chunk.client) })
+  const { warehouse, publish } = held({
+    onCommitting: async members => void announced.push(...members.map(({ chunk }) => chunk.client)),
+  })
   const all = [publish('a')]
   const first = await warehouse.begun(0)
   all.push(publish('b'), publish('c'))

@@ -125,6 +125,7 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
     },
 
     async committing(attemptIds: readonly string[]): Promise<void> {
+      if (attemptIds.length === 0) return
       await db.write(async tx => {
         for (const attemptId of attemptIds) {
           const { chunk } = await owned(tx, attemptId)
