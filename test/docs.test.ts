@@ -3,8 +3,10 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { Command } from 'commander'
 import { Registry } from 'prom-client'
 import t from 'tap'
+import { program } from '../bin/program.ts'
 import { ERRORS, RULES, WARNINGS } from '../lib/errors.ts'
 import { createMetrics } from '../lib/metrics.ts'
 import { MONITORS } from '../lib/monitor/finding.ts'
@@ -116,12 +118,15 @@ t.test(
   },
 )
 
-/** What `--help` of a program lists: options with their defaults, and commands. */
-async function help(program: string, ...words: string[]): Promise<{ options: Map<string, string>; commands: string[] }> {
-  const { stdout } = await run(process.execPath, [join(ROOT, program), ...words, '--help'], {
-    env: { ...process.env, FORCE_COLOR: '0' },
-  })
-  const [options = '', commands = ''] = stdout.split('Commands:')
+/** Options with their defaults, and commands. */
+interface Listed {
+  readonly options: Map<string, string>
+  readonly commands: string[]
+}
+
+/** What a help text lists. */
+function listed(text: string): Listed {
+  const [options = '', commands = ''] = text.split('Commands:')
   const flags = options
     .split(/\n {2}(?=-)/)
     .slice(1)
@@ -134,15 +139,21 @@ async function help(program: string, ...words: string[]): Promise<{ options: Map
   }
 }
 
+/** What `headrace --help` lists, or that of one of its commands. */
+function help(...words: string[]): Listed {
+  const command = words.reduce((found: Command | undefined, word) => found?.commands.find(one => one.name() === word), program)
+  return listed(command?.helpInformation() ?? '')
+}
+
 t.test('docs/cli.md lists every command with every option and default, and no other', async t => {
-  const { commands: words, options } = await help('bin/headrace.ts')
-  const groups = await Promise.all(words.map(async word => ({ word, parts: (await help('bin/headrace.ts', word)).commands })))
+  const { commands: words, options } = help()
+  const groups = words.map(word => ({ word, parts: help(word).commands }))
   const commands = groups.flatMap(({ word, parts }) => (parts.length === 0 ? [word] : parts.map(part => `${word} ${part}`)))
   const headings = [...read('docs/cli.md').matchAll(/^## headrace ([\w ]+)$/gm)].map(([, name]) => name)
   t.strictSame(headings, commands)
   t.strictSame([...options.keys()], ['-V, --version', '-h, --help'])
   const common = tableRows(section('docs/cli.md', 'Which options does every command have?'))
-  const helps = await Promise.all(commands.map(command => help('bin/headrace.ts', ...command.split(' '))))
+  const helps = commands.map(command => help(...command.split(' ')))
   for (const [index, command] of commands.entries()) {
     const documented = new Map(
       [...tableRows(section('docs/cli.md', `headrace ${command}`)), ...common].map(([flag, value]) => [flag, value]),
@@ -152,7 +163,8 @@ t.test('docs/cli.md lists every command with every option and default, and no ot
     for (const [flag, value] of real) if (value !== '') t.equal(documented.get(flag), value, `${command} ${flag}`)
   }
   for (const command of ['backfill', 'daemon']) {
-    const alone = await help(`bin/${command}.ts`)
+    const { stdout } = await run(process.execPath, [join(ROOT, `bin/${command}.ts`), '--help'])
+    const alone = listed(stdout)
     alone.options.delete('-V, --version')
     t.strictSame(alone.options, helps[commands.indexOf(command)]?.options, `headrace-${command} is headrace ${command}`)
   }
@@ -181,7 +193,7 @@ t.test('every relative link leads to a file and a heading that exist', async t =
 })
 
 t.test('every file, npm script and command that the docs name exists', async t => {
-  const { commands } = await help('bin/headrace.ts')
+  const { commands } = help()
   for (const file of DOCS) {
     const text = read(file)
     for (const [, path = ''] of text.matchAll(
