@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { asHeadraceError, ConfigError, type HeadraceError, TransientError } from '../lib/errors.ts'
+import { flushSpans } from '../lib/trace.ts'
 import { VERSION } from '../lib/version.ts'
 import { keepMemoryFlat } from './memory.ts'
 import { explain, output } from './output.ts'
@@ -39,6 +40,7 @@ export async function run(program: Command): Promise<void> {
     code = error === undefined ? 0 : exitCodeOf(error)
     if (error !== undefined && !isHelp(thrown)) report(error)
   }
+  await flushSpans()
   // Something in the configuration may keep the process alive; what was written must still leave it.
   await Promise.all([process.stdout, process.stderr].map(stream => new Promise(resolve => stream.write('', resolve))))
   const reason = lost()

@@ -6,6 +6,7 @@ import { CHUNK_STATES } from './ledger/states.ts'
 import type { Pipeline } from './pipeline.ts'
 import { planBackfill, requestOf } from './plan/plan.ts'
 import { pushing } from './push.ts'
+import { inSpan, type OpenSpan } from './trace.ts'
 
 /** What is asked of a backfill. */
 export interface BackfillRequest {
@@ -35,6 +36,26 @@ export interface BackfillResult {
 
 /** Reads a window of days for some clients and publishes it; takes up the same backfill where an earlier process left it. */
 export async function backfill(config: Config, request: BackfillRequest, host: BackfillHost): Promise<BackfillResult> {
+  const { pipeline, window, clients } = request
+  const attributes = {
+    'headrace.pipeline': pipeline.name,
+    'headrace.window.from': window.from,
+    'headrace.window.to': window.to,
+    'headrace.clients': clients.length,
+  }
+  return inSpan('headrace.run', attributes, async span => {
+    const result = await workOff(config, request, host, span)
+    span.set({ 'headrace.run.exit_code': result.exitCode })
+    return result
+  })
+}
+
+async function workOff(
+  config: Config,
+  request: BackfillRequest,
+  host: BackfillHost,
+  span: OpenSpan<'headrace.run'>,
+): Promise<BackfillResult> {
   const { ledger } = config
   const { pipeline, window, clients, force = false, missing = false } = request
   const { log, observe, control } = host
@@ -49,6 +70,7 @@ export async function backfill(config: Config, request: BackfillRequest, host: B
     const wanted = { window, clients, force, missing }
     const plan = await Array.fromAsync(planBackfill(pipeline, wanted, ledger))
     run = await ledger.beginRun(requestOf(worker.compiled(pipeline), wanted), plan)
+    span.set({ 'headrace.run.id': run.id, 'headrace.run.resumed': run.resumed })
     await worker.sweep()
     log.info({ event: 'run.started', run: run.id, pipeline: pipeline.name, ...window, resumed: run.resumed }, 'backfill started')
     const begun = await ledger.progress(run.id)

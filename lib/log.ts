@@ -8,11 +8,24 @@ export type Log = Logger
 /** How much is said. */
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
+/** An error as it may be told. */
+export interface SerializedError {
+  readonly name?: string
+  /** From the table of errors. */
+  readonly code?: string
+  readonly hint?: string | undefined
+  /** 500 characters at most. */
+  readonly message: string
+  /** 4,000 characters at most. */
+  readonly stack?: string
+  readonly cause?: SerializedError
+}
+
 /**
  * What of an error may stand in a log: these fields and no others. Errors of HTTP clients carry requests with credentials, so an allow-list is
  * the only list that holds.
  */
-export function serializeError(error: unknown): unknown {
+export function serializeError(error: unknown): SerializedError {
   if (!(error instanceof Error)) return { message: withoutCredentials(String(error)).slice(0, 500) }
   return {
     name: error.name,

@@ -3,6 +3,7 @@ import { gen } from 'stream-chain/gen.js'
 import { Attempt, type AttemptTarget, type RunContext, type StagedAttempt } from './attempt/attempt.ts'
 import { guard, isDoubted, restatedDays, sameDays } from './attempt/guards.ts'
 import { record } from './attempt/record.ts'
+import { outcomeOf } from './attempt/report.ts'
 import { chunkText, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
@@ -14,6 +15,7 @@ import { batch } from './steps/batch.ts'
 import { encodePage } from './steps/encode.ts'
 import { siftRows } from './steps/sift.ts'
 import { stageBatch } from './steps/stage.ts'
+import { inSpan, type OpenSpan, type SpanAttributes } from './trace.ts'
 import type { Member } from './warehouse/warehouse.ts'
 
 /** What became of an attempt at a chunk. */
@@ -30,20 +32,68 @@ export interface ChunkResult {
  * One attempt at one chunk, from the claim to the ledger: the only place that joins the steps. It never rejects for what happens to the chunk;
  * it rejects only when the ledger cannot be written, because nothing is safe to continue then.
  */
-export async function runChunk(
+export function runChunk(
   claim: Claim,
   compiled: CompiledPipeline,
   context: RunContext,
   signal: AbortSignal,
 ): Promise<ChunkResult> {
+  return inSpan(
+    'headrace.attempt',
+    attributesOf(claim),
+    async span => {
+      const attempt = new Attempt(claim, compiled, context, span, signal)
+      try {
+        const result = await publishOrSettle(attempt)
+        tell(span, result)
+        return result
+      } catch (thrown) {
+        attempt.report.abandoned(asHeadraceError(thrown), attempt.summary([]))
+        throw thrown
+      }
+    },
+    { links: [claim.before] },
+  )
+}
+
+/** What a span says of an attempt that begins. */
+function attributesOf({ chunk, runId, attemptId, attempt }: Claim): SpanAttributes<'headrace.attempt'> {
+  return {
+    'headrace.run.id': runId,
+    'headrace.attempt.id': attemptId,
+    'headrace.attempt.number': attempt,
+    'headrace.pipeline': chunk.pipeline,
+    'headrace.client': chunk.client,
+    'headrace.window.from': chunk.window.from,
+    'headrace.window.to': chunk.window.to,
+  }
+}
+
+/** What it says of one that has ended. */
+function tell(span: OpenSpan<'headrace.attempt'>, { state, error, parts, summary: { rows } }: ChunkResult): void {
+  span.set({
+    'headrace.outcome': outcomeOf(state, error, parts),
+    'headrace.rows.extracted': rows.extracted,
+    'headrace.rows.staged': rows.staged,
+    'headrace.rows.rejected': rows.rejected,
+    'headrace.rows.deduplicated': rows.deduplicated,
+    'headrace.rows.inserted': rows.inserted,
+    'headrace.rows.deleted': rows.deleted,
+  })
+  span.end(error ?? undefined)
+}
+
+/** The attempt itself, whose spans and events its caller looks after. */
+async function publishOrSettle(attempt: Attempt): Promise<ChunkResult> {
+  const { claim, chunk, compiled, context } = attempt
   const { ledger, committer } = context
   const { pipeline } = compiled
-  const { chunk, attemptId, force } = claim
-  await context.fault?.('claimed', claim)
-  const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
-  const attempt = new Attempt(claim, compiled, context, published, signal)
-  attempt.report.started()
+  const { attemptId, force } = claim
   let staged: StagedAttempt | undefined
+  await context.fault?.('claimed', claim)
+  attempt.report.started()
+  const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
+  attempt.published = published
   try {
     staged = await context.reading(() => stage(attempt))
     if (!force && isDoubted(pipeline, staged, published)) {
@@ -62,14 +112,22 @@ export async function runChunk(
       await ledger.staged(attemptId, summary, one)
       await context.fault?.('staged', claim)
       const reconciled = attempt.timed('reconcile', record)
-      return await committer.publish(pipeline, one, {
-        record: async committed => {
-          await context.fault?.('committed', claim)
-          const recorded = await reconciled(ledger, { member: one, summary, published }, committed, context.now())
-          await context.fault?.('recorded', claim)
-          return recorded
-        },
-        withdraw: () => ledger.withdraw(attemptId),
+      return await inSpan('headrace.commit', {}, async span => {
+        const recorded = await committer.publish(pipeline, one, {
+          trace: summary.trace,
+          // The turn in which it is called may be that of another chunk.
+          record: committed =>
+            span.within(async () => {
+              await context.fault?.('committed', claim)
+              const staged = { member: one, summary, published }
+              const recorded = await inSpan('headrace.reconcile', {}, () => reconciled(ledger, staged, committed, context.now()))
+              await context.fault?.('recorded', claim)
+              return recorded
+            }),
+          withdraw: () => ledger.withdraw(attemptId),
+        })
+        span.set({ 'headrace.group.id': recorded.summary.groupId ?? '' })
+        return recorded
       })
     })
     let result: Recorded
@@ -110,21 +168,24 @@ async function stage(attempt: Attempt): Promise<StagedAttempt> {
       attempt.timed('validate', (page: MappedPage) => validatePage(page, chunk)),
       attempt.timed('encode', (page: MappedPage) => encodePage(page, target)),
     )
-    await flow(
-      attempt.pages(),
-      async function* toBytes(pages: AsyncIterable<readonly unknown[]>) {
-        for await (const page of pages) yield* steps(page)
-      },
-      (pages: AsyncIterable<EncodedPage>) => batch(pages),
-      async (batches: AsyncIterable<Batch>) => {
-        for await (const next of batches) {
-          if ('rejects' in next) attempt.refused(next.rejects)
-          attempt.staged(await write(next, target))
-          await context.fault?.('batch', claim)
-        }
-      },
-      { signal },
-    )
+    await inSpan('headrace.read', { 'headrace.api': attempt.compiled.pipeline.source.name }, async span => {
+      await flow(
+        attempt.pages(),
+        async function* toBytes(pages: AsyncIterable<readonly unknown[]>) {
+          for await (const page of pages) yield* steps(page)
+        },
+        (pages: AsyncIterable<EncodedPage>) => batch(pages),
+        async (batches: AsyncIterable<Batch>) => {
+          for await (const next of batches) {
+            if ('rejects' in next) attempt.refused(next.rejects)
+            attempt.staged(await write(next, target))
+            await context.fault?.('batch', claim)
+          }
+        },
+        { signal },
+      )
+      span.set(attempt.read)
+    })
     return await attempt.seal(target).catch(error => sift(attempt, target, error))
   } catch (error) {
     await target.staging.discard()
@@ -167,7 +228,7 @@ function memberOf(claim: Claim, staged: StagedAttempt, published: readonly Publi
 }
 
 /** Rejects of a chunk that is held are kept; the ledger has nothing to say of it. */
-const NOTHING_MORE = { record: async () => undefined, withdraw: async () => undefined }
+const NOTHING_MORE = { trace: undefined, record: async () => undefined, withdraw: async () => undefined }
 
 /** The attempt failed: what is kept of it, and what happens next. */
 async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error: HeadraceError): Promise<ChunkResult> {
@@ -183,8 +244,8 @@ async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error
       settlement = attempt.settlement(problem)
     }
   }
-  const summary = staged?.summary ?? attempt.summary([])
-  attempt.report.failed(settlement, problem, summary)
+  const summary = { ...(staged?.summary ?? attempt.summary([])), finishedAt: context.now() }
   if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
+  attempt.report.failed(settlement, problem, summary)
   return { state: settlement.state, summary, restatements: [], error: problem, parts: settlement.parts ?? [] }
 }

@@ -7,11 +7,13 @@ import type { Command } from 'commander'
 import { Registry } from 'prom-client'
 import t from 'tap'
 import { program } from '../bin/program.ts'
+import { OUTCOMES } from '../lib/attempt/report.ts'
 import { ERRORS, RULES, WARNINGS } from '../lib/errors.ts'
 import { createMetrics } from '../lib/metrics.ts'
 import { MONITORS } from '../lib/monitor/finding.ts'
 import { THRESHOLDS } from '../lib/monitor/thresholds.ts'
 import { OPTIONS } from '../lib/options.ts'
+import { SPANS } from '../lib/trace.ts'
 import manifest from '../package.json' with { type: 'json' }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -83,6 +85,33 @@ t.test('every error, rule and warning of the tables is raised somewhere', async 
     .flatMap(Object.keys)
     .filter(name => !new RegExp(`(?<![=!]== |<)['"]${name}['"](?!:)`).test(source))
   t.strictSame(never, [])
+})
+
+t.test('docs/traces.md lists every span with its attributes, and shows the example as it is', async t => {
+  const documented = tableRows(section('docs/traces.md', 'Which spans are there?'))
+  t.strictSame(
+    documented,
+    Object.entries(SPANS).map(([name, attributes]) => [name, attributes.join(', ')]),
+  )
+  const shown = blocks(read('docs/traces.md')).find(({ info }) => info === 'js')
+  t.equal(shown?.code, `// otel.mjs\n${read('examples/traces/otel.mjs')}`)
+})
+
+t.test('docs/logs.md lists every outcome of an attempt and every other event, and no other', async t => {
+  const listed = (heading: string): string[][] => tableRows(section('docs/logs.md', heading))
+  t.strictSame(
+    listed('What can become of an attempt?').map(([event, , means]) => [event, means]),
+    Object.entries(OUTCOMES).map(([outcome, means]) => [`chunk.${outcome}`, means]),
+  )
+  const source = files('{lib,bin}/**/*.ts').map(read).join('\n')
+  const written = new Set([...source.matchAll(/\bevent: '([\w.]+)'/g)].map(([, event = '']) => event))
+  written.delete('chunk.failed')
+  t.strictSame(
+    listed('Which other events are there?')
+      .map(([event]) => event)
+      .sort(),
+    [...written].sort(),
+  )
 })
 
 t.test('docs/metrics.md lists every metric with its type and labels, and no other', async t => {

@@ -41,6 +41,7 @@ const KEPT: Readonly<Record<string, { readonly to: RegExp; readonly types: boole
   fastify: { to: /^lib\/server\//, types: false },
   oauth4webapi: { to: /^lib\/oauth\//, types: false },
   undici: { to: /^lib\/(http|oauth)\//, types: true },
+  '@opentelemetry': { to: /^lib\/trace\.ts$/, types: false },
   pino: { to: /^lib\/log\.ts$/, types: false },
   croner: { to: /^lib\/plan\/schedule\.ts$/, types: false },
   'stream-chain': { to: /^lib\/run-chunk\.ts$/, types: false },
@@ -213,6 +214,11 @@ const PLANTED: Readonly<Record<string, readonly [file: string, source: string, p
     'connectors/x/x.ts',
     "import { request } from 'undici'",
     'connectors/x/x.ts may not import undici',
+  ],
+  'a span begun elsewhere': [
+    'lib/x.ts',
+    "import { trace } from '@opentelemetry/api'",
+    'lib/x.ts may not import @opentelemetry/api',
   ],
   'another log': ['lib/x.ts', "import { pino } from 'pino'", 'lib/x.ts may not import pino'],
   'another joint of streams': [

@@ -11,6 +11,7 @@ import type { Reject } from '../row.ts'
 import type { Committer } from '../steps/commit.ts'
 import type { EncodeTarget } from '../steps/encode.ts'
 import type { Staged, StageTarget } from '../steps/stage.ts'
+import { inSpan, type OpenSpan, type SpanAttributes } from '../trace.ts'
 import { VERSION } from '../version.ts'
 import type { Warehouse } from '../warehouse/warehouse.ts'
 import { type ApiContext, openHttp } from './api.ts'
@@ -72,7 +73,9 @@ export class Attempt {
   readonly context: RunContext
   readonly signal: AbortSignal
   readonly report: Report
-  readonly #published: readonly PublishedDay[]
+  /** What was published of its days before; known from the ledger before anything is read. */
+  published: readonly PublishedDay[] = []
+  readonly #span: OpenSpan<'headrace.attempt'>
   readonly #http: Http
   readonly #startedAt: number
   readonly #over = new AbortController()
@@ -82,7 +85,7 @@ export class Attempt {
     claim: Claim,
     compiled: CompiledPipeline,
     context: RunContext,
-    published: readonly PublishedDay[],
+    span: OpenSpan<'headrace.attempt'>,
     signal: AbortSignal,
   ) {
     this.claim = claim
@@ -90,7 +93,7 @@ export class Attempt {
     this.compiled = compiled
     this.context = context
     this.signal = AbortSignal.any([signal, this.#over.signal])
-    this.#published = published
+    this.#span = span
     this.report = new Report(claim, compiled, context)
     this.#startedAt = context.now()
     this.#tally = new Tally(compiled, claim.chunk)
@@ -101,6 +104,11 @@ export class Attempt {
   again(): this {
     this.#tally = new Tally(this.compiled, this.chunk)
     return this
+  }
+
+  /** How much is read so far, as a span tells it. */
+  get read(): SpanAttributes<'headrace.read'> {
+    return { 'headrace.pages': this.#tally.pages, 'headrace.rows.extracted': this.#tally.extracted }
   }
 
   /** What the records look like, as far as they are read. */
@@ -133,7 +141,7 @@ export class Attempt {
           hint: 'Nothing of this chunk was published. This is a defect of the connector.',
         })
       }
-      metrics.stepSeconds.inc({ ...labels, step: 'extract' satisfies Step }, (performance.now() - asked) / 1_000)
+      this.report.took('extract', performance.now() - asked)
       metrics.pages.inc(labels)
       metrics.rowsExtracted.inc(labels, page.length)
       this.#tally.pages++
@@ -185,7 +193,11 @@ export class Attempt {
   /** Closes the staging area; the chunk is complete. */
   async seal(target: AttemptTarget): Promise<StagedAttempt> {
     target.scratch.release()
-    const { bytes, receipt } = await target.staging.seal()
+    const { bytes, receipt } = await inSpan('headrace.stage', { 'headrace.rows.staged': this.#tally.stagedRows }, async span => {
+      const sealed = await target.staging.seal()
+      span.set({ 'headrace.bytes.staged': sealed.bytes })
+      return sealed
+    })
     this.context.metrics.bytesStaged.inc({ pipeline: this.compiled.pipeline.name }, Math.max(0, bytes - this.#tally.bytes))
     this.#tally.bytes = bytes
     const known = await this.context.ledger.knownShape(this.chunk.pipeline, this.chunk.client)
@@ -209,11 +221,9 @@ export class Attempt {
 
   /** Wraps a step so that its time is counted, page by page. */
   timed<A extends unknown[], R>(step: Step, work: (...args: A) => R): (...args: A) => R {
-    const { stepSeconds } = this.context.metrics
-    const labels = { pipeline: this.compiled.pipeline.name, step }
     return (...args) => {
       const started = performance.now()
-      const count = (): void => stepSeconds.inc(labels, (performance.now() - started) / 1_000)
+      const count = (): void => this.report.took(step, performance.now() - started)
       const result = work(...args)
       if (result instanceof Promise) void result.finally(count).catch(() => undefined)
       else count()
@@ -249,7 +259,7 @@ export class Attempt {
         deleted: 0,
         inserted: 0,
         present: null,
-        previous: previousRows(chunk, this.#published),
+        previous: previousRows(chunk, this.published),
       },
       rejectedBy: Object.fromEntries(rejectedBy),
       stagedBytes: bytes,
@@ -260,6 +270,7 @@ export class Attempt {
       reads: this.shape.reads(),
       drifts: this.#tally.drifts,
       sourceTotals: this.#tally.sourceTotals,
+      ...(this.#span.ids === undefined ? {} : { trace: this.#span.ids }),
     }
   }
 

@@ -3,9 +3,10 @@ import type { CompiledPipeline } from '../compile.ts'
 import type { HeadraceError, WarningName } from '../errors.ts'
 import type { Observer } from '../events.ts'
 import type { AttemptSummary, Claim, Restatement, Settlement } from '../ledger/ledger.ts'
+import type { ChunkState } from '../ledger/states.ts'
 import type { Lineage } from '../lineage/lineage.ts'
-import type { Log } from '../log.ts'
-import type { AttemptOutcome, Metrics, SourceResult } from '../metrics.ts'
+import type { Log, LogLevel } from '../log.ts'
+import type { AttemptOutcome, Metrics, SourceResult, Step } from '../metrics.ts'
 import { CHANGES, type Change, type Drift, driftsText } from './drift.ts'
 import { type SourceTotal, sourceTotalsText } from './source-totals.ts'
 
@@ -18,11 +19,50 @@ export interface ReportContext {
   readonly lineage?: Lineage
 }
 
-/** Tells the log, the metrics and whoever watches what becomes of one attempt. */
+/** What became of an attempt, as the log and its span name it; the event is `chunk.` and one of these. `docs/logs.md` lists the same; a test compares. */
+export const OUTCOMES = {
+  published: 'Its days were replaced.',
+  unchanged: 'The table held exactly that already.',
+  held: 'It waits for a person.',
+  failed: 'Its tries are used up.',
+  parked: 'It is tried again, not before an instant.',
+  retried: 'It is tried again after a pause.',
+  halved: 'Its window was too much for the API; two halves took its place.',
+  abandoned:
+    "It was given up: the process was told to stop, the chunk is another attempt's by now, or the ledger could not be asked.",
+} as const
+
+/** What became of an attempt. */
+export type Outcome = keyof typeof OUTCOMES
+
+/** What became of an attempt that left its chunk in a state. */
+export function outcomeOf(state: ChunkState, error: HeadraceError | null, parts: readonly unknown[]): Outcome {
+  if (parts.length > 0) return 'halved'
+  if (error?.code === 'ABORTED' || error?.code === 'LEASE_LOST') return 'abandoned'
+  if (state === 'published' || state === 'unchanged' || state === 'held' || state === 'failed' || state === 'parked') return state
+  return 'retried'
+}
+
+/** At which level an outcome is told. */
+const LEVELS: Readonly<Record<Outcome, Exclude<LogLevel, 'silent'>>> = {
+  published: 'info',
+  unchanged: 'info',
+  held: 'error',
+  failed: 'error',
+  parked: 'error',
+  retried: 'error',
+  halved: 'warn',
+  abandoned: 'warn',
+}
+
+/** Tells the log, the metrics and whoever watches what becomes of one attempt: of its end exactly once. */
 export class Report {
   readonly #claim: Claim
   readonly #compiled: CompiledPipeline
   readonly #context: ReportContext
+  /** Milliseconds spent in each step, as far as this process took it. */
+  readonly #steps: Partial<Record<Step, number>> = {}
+  #ended = false
 
   constructor(claim: Claim, compiled: CompiledPipeline, context: ReportContext) {
     this.#claim = claim
@@ -35,6 +75,12 @@ export class Report {
     this.#context.lineage?.started(this.#claim)
   }
 
+  /** Counts the time of a step, in milliseconds. */
+  took(step: Step, ms: number): void {
+    this.#steps[step] = (this.#steps[step] ?? 0) + ms
+    this.#context.metrics.stepSeconds.inc({ pipeline: this.#compiled.pipeline.name, step }, ms / 1_000)
+  }
+
   /** Says something a person should know. */
   warn(name: WarningName, message: string): void {
     const { log, metrics, observe } = this.#context
@@ -45,7 +91,7 @@ export class Report {
 
   /** Counts and tells how the attempt ended well. */
   succeeded(state: 'published' | 'unchanged', summary: AttemptSummary, restatements: readonly Restatement[]): void {
-    const { metrics, log } = this.#context
+    const { metrics } = this.#context
     const { rows } = summary
     const labels = { pipeline: this.#compiled.pipeline.name }
     const name = chunkText(this.#claim.chunk)
@@ -58,7 +104,7 @@ export class Report {
       metrics.warehouseSlotSeconds.inc(labels, summary.cost.slotMs / 1_000)
     }
     this.#context.lineage?.ended(this.#claim, { state, summary, error: null, abandoned: false })
-    log.info({ event: `chunk.${state}`, ...this.#logged(), rows, group: summary.groupId }, `${name} ${state}`)
+    this.#end(state, `${name} ${state}`, summary, { restated: restatements.length })
     if (rows.staged === 0) {
       metrics.chunksEmpty.inc(labels)
       this.warn('CHUNK_EMPTY', `${name}: no rows at all`)
@@ -101,27 +147,74 @@ export class Report {
   }
 
   /** Counts and tells that the attempt did not publish. */
-  failed({ state, parts }: Settlement, error: HeadraceError, summary: AttemptSummary): void {
+  failed({ state, parts = [], notBefore }: Settlement, error: HeadraceError, summary: AttemptSummary): void {
     const outcome: AttemptOutcome =
       error.code === 'LEASE_LOST' || error.code === 'FENCED' ? 'lease_lost' : state === 'held' ? 'fatal_error' : 'retryable_error'
-    const { metrics, log } = this.#context
+    const { metrics } = this.#context
     const labels = { pipeline: this.#compiled.pipeline.name }
     metrics.chunkAttempts.inc({ ...labels, outcome })
-    const abandoned = outcome === 'lease_lost' || error.code === 'ABORTED' || parts !== undefined
+    const abandoned = outcome === 'lease_lost' || error.code === 'ABORTED' || parts.length > 0
     this.#context.lineage?.ended(this.#claim, { state, summary, error, abandoned })
     if (error.code === 'COUNT_DIVERGED' || error.code === 'RECONCILE_DIVERGED') metrics.divergences.inc(labels)
-    if (parts === undefined) {
-      log.error({ event: `chunk.${state === 'pending' ? 'retried' : state}`, ...this.#logged(), err: error }, error.message)
-    } else {
-      const windows = parts.map(windowText).join(' and ')
-      this.warn('WINDOW_HALVED', `${chunkText(this.#claim.chunk)}: read again as ${windows}: ${error.message}`)
+    this.#end(outcomeOf(state, error, parts), error.message, summary, {
+      err: error,
+      ...(notBefore === undefined ? {} : { notBefore: new Date(notBefore).toISOString() }),
+      ...(parts.length === 0 ? {} : { parts: parts.map(windowText) }),
+    })
+    if (parts.length === 0) return
+    const windows = parts.map(windowText).join(' and ')
+    this.warn('WINDOW_HALVED', `${chunkText(this.#claim.chunk)}: read again as ${windows}: ${error.message}`)
+  }
+
+  /** Tells that nobody has written down how the attempt ended, unless its end was told before. */
+  abandoned(error: HeadraceError, summary: AttemptSummary): void {
+    if (this.#ended) return
+    this.#context.lineage?.ended(this.#claim, { state: 'pending', summary, error, abandoned: true })
+    this.#end('abandoned', error.message, summary, { err: error })
+  }
+
+  /** The one event that says everything of an attempt. */
+  #end(
+    outcome: Outcome,
+    message: string,
+    summary: AttemptSummary,
+    more: { readonly err?: HeadraceError; readonly [field: string]: unknown },
+  ): void {
+    if (this.#ended) return
+    this.#ended = true
+    const { attempt, priority, force, generation } = this.#claim
+    const { startedAt, finishedAt, api, rows, rejectedBy, stagedBytes, cost, groupId, schemaHash, pipelineHash, trace } = summary
+    const event = {
+      event: `chunk.${outcome}`,
+      ...this.#logged(),
+      ...(trace === undefined ? {} : { trace_id: trace.traceId, span_id: trace.spanId }),
+      try: attempt,
+      priority,
+      force,
+      generation,
+      startedAt: new Date(startedAt).toISOString(),
+      ms: finishedAt - startedAt,
+      steps: Object.fromEntries(Object.entries(this.#steps).map(([step, ms]) => [step, Math.round(ms)])),
+      api,
+      rows,
+      rejectedBy,
+      drifts: summary.drifts.length,
+      stagedBytes,
+      cost,
+      group: groupId,
+      schemaHash,
+      pipelineHash,
+      ...(more.err === undefined ? {} : { code: more.err.code }),
+      ...more,
     }
+    this.#context.log[LEVELS[outcome]](event, message)
   }
 
   /** The names that every line of the log about this attempt carries. */
-  #logged(): { pipeline: string; client: string; from: string; to: string; run: string; attempt: string } {
+  #logged(): { chunk: string; pipeline: string; client: string; from: string; to: string; run: string; attempt: string } {
     const { chunk, runId, attemptId } = this.#claim
     return {
+      chunk: chunkText(chunk),
       pipeline: chunk.pipeline,
       client: chunk.client,
       from: chunk.window.from,

@@ -5,6 +5,7 @@ import type { Recorded, StagedChunk } from '../ledger/publishing.ts'
 import type { Log } from '../log.ts'
 import type { Options } from '../options.ts'
 import type { Candidate, Turns } from '../steps/commit.ts'
+import { inSpan } from '../trace.ts'
 import type { Warehouse } from '../warehouse/warehouse.ts'
 import { record } from './record.ts'
 import type { Report } from './report.ts'
@@ -40,10 +41,16 @@ export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, r
   function candidate({ claim, member, summary, orphaned }: StagedChunk): Candidate {
     return {
       member,
+      trace: summary.trace,
       committed: async committed => {
         const { pipeline, client, window } = member.chunk
         const published = await ledger.days(pipeline, client, window)
-        const { state, ...recorded } = await record(ledger, { member, summary, published }, committed, now())
+        const { state, ...recorded } = await inSpan(
+          'headrace.reconcile',
+          {},
+          () => record(ledger, { member, summary, published }, committed, now()),
+          { parent: summary.trace ?? null },
+        )
         // Whoever has staged it tells of it; but those who are gone cannot.
         if (!orphaned) return
         report(claim).succeeded(state, recorded.summary, recorded.restatements)
@@ -54,8 +61,8 @@ export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, r
         if (!orphaned) return
         const error = asHeadraceError(thrown)
         const settlement = settlementOf(error, claim, options, { now: now(), persistent: true })
-        report(claim).failed(settlement, error, summary)
         await ledger.settle(claim.attemptId, settlement, summary)
+        report(claim).failed(settlement, error, summary)
         await warehouse.discard(member)
       },
     }

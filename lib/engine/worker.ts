@@ -23,6 +23,7 @@ import { GRANT_KEY } from '../oauth/seal.ts'
 import type { Pacer } from '../pace/pacer.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { Committer } from '../steps/commit.ts'
+import { inSpan } from '../trace.ts'
 import type { WarehouseCall } from '../warehouse/warehouse.ts'
 import { type Control, type EngineContext, work } from './engine.ts'
 import { settleHome } from './home.ts'
@@ -157,6 +158,19 @@ export async function openWorker(
         await ledger.committing(writing.map(({ attemptId }) => attemptId))
         for (const member of writing) await host.fault?.('committing', member)
       },
+      transaction: ({ id, table, traces }, commit) =>
+        inSpan(
+          'headrace.transaction',
+          {
+            'headrace.group.id': id,
+            'headrace.group.chunks': traces.length,
+            'headrace.table': table,
+            'headrace.warehouse': warehouse.name,
+          },
+          commit,
+          // It is nobody's alone, and whose turn it happens in is chance.
+          { parent: null, links: traces },
+        ),
       onCommitted: (members, seconds, outcome) => {
         metrics.commits.inc({ outcome })
         metrics.commitChunks.observe({ warehouse: warehouse.name }, members)

@@ -34,15 +34,14 @@ export async function receive(arriving: Arriving, asked: JsonRequest, context: H
       arriving.close({ outcome: 'ok', limits })
       return answer
     } catch (error) {
-      arriving.close({ ...outcomeOf(error), limits })
+      arriving.close({ ...outcomeOf(error), limits }, error)
       throw error
     }
   } catch (error) {
     answer.release()
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    arriving.close({ outcome: signal.aborted ? 'abandoned' : 'failed' })
+    const failure: unknown = signal.aborted ? signal.reason : error
+    arriving.close({ outcome: signal.aborted ? 'abandoned' : 'failed' }, failure)
+    throw failure
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Dispatcher, errors, request } from 'undici'
 import { ConfigError, HeadraceError, TransientError } from '../errors.ts'
 import { type TryOutcome, UNPACED } from '../pace/pace.ts'
+import { openSpan } from '../trace.ts'
 import { decoded, ENCODINGS } from './body.ts'
 import type { Authorization, HttpContext, HttpUsage, JsonRequest } from './client.ts'
 import type { AnswerHeaders } from './policy.ts'
@@ -24,8 +25,8 @@ export interface Arriving {
   readonly sent: Sent
   /** The body, decoded, block by block; throws `Retryable` where the same request may succeed. */
   readonly blocks: AsyncGenerator<Buffer>
-  /** The try is over; only the first call counts. */
-  close(outcome: Omit<TryOutcome, 'status'>): void
+  /** The try is over, and what it failed with if it did; only the first call counts. */
+  close(outcome: Omit<TryOutcome, 'status'>, error?: unknown): void
 }
 
 /** The deadline of some part of a try has passed. */
@@ -51,6 +52,12 @@ export async function send(
     throw error
   })
   const started = performance.now()
+  const span = openSpan(asked.method ?? 'GET', {
+    'http.request.method': asked.method ?? 'GET',
+    'server.address': url.hostname,
+    'server.port': Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
+    'url.path': url.pathname,
+  })
   // Not AbortSignal.any and AbortSignal.timeout: those would stay behind, one pair per request, until the deadline has passed.
   const stopper = new AbortController()
   const stopped = new Promise<never>((_, reject) => {
@@ -66,13 +73,15 @@ export async function send(
   const headersTimer = headersMs < wholeMs ? within(headersMs, 'no answer within') : undefined
   let status = 0
   let closed = false
-  const close = (outcome: Omit<TryOutcome, 'status'>): void => {
+  const close = (outcome: Omit<TryOutcome, 'status'>, error?: unknown): void => {
     if (closed) return
     closed = true
     clearTimeout(whole)
     clearTimeout(headersTimer)
     signal.removeEventListener('abort', abort)
     onRequest(status, (performance.now() - started) / 1_000)
+    if (status > 0) span.set({ 'http.response.status_code': status })
+    span.end(error instanceof Retryable ? error.error : error, status >= 400 ? String(status) : undefined)
     permit.done({ status, ...outcome })
   }
 
@@ -102,8 +111,9 @@ export async function send(
     const { headers, body } = answer
     return { status, headers, sent, blocks: decoded(url, headers, received(body)), close }
   } catch (error) {
-    close({ outcome: signal.aborted || error instanceof HeadraceError ? 'abandoned' : 'failed' })
-    throw signal.aborted ? signal.reason : failureOf(error, url, false)
+    const failure = signal.aborted ? signal.reason : failureOf(error, url, false)
+    close({ outcome: signal.aborted || error instanceof HeadraceError ? 'abandoned' : 'failed' }, failure)
+    throw failure
   }
 }
 

@@ -27,19 +27,20 @@ export async function openStream(
     })()
   }
   if (!isFramed(arriving.headers)) {
-    close({ outcome: 'ok' })
-    await blocks.return(undefined)
-    throw new TransientError('API_BODY_BROKEN', {
+    const error = new TransientError('API_BODY_BROKEN', {
       message: `${safeUrl(url)}: the answer does not say where it ends, neither by its length nor in chunks`,
       hint: 'Nothing of this chunk was published. A stream like that could be cut without notice; look for a proxy that makes it so.',
     })
+    close({ outcome: 'ok' }, error)
+    await blocks.return(undefined)
+    throw error
   }
-  const failed = (): void => close({ outcome: context.signal.aborted ? 'abandoned' : 'failed' })
+  const failed = (error: unknown): void => close({ outcome: context.signal.aborted ? 'abandoned' : 'failed' }, error)
   let next: IteratorResult<Buffer>
   try {
     next = await blocks.next()
   } catch (error) {
-    failed()
+    failed(error)
     throw error
   }
   return (async function* () {
@@ -47,7 +48,7 @@ export async function openStream(
       for (; !next.done; next = await blocks.next()) yield next.value
       close({ outcome: 'ok' })
     } catch (error) {
-      failed()
+      failed(error)
       throw error
     } finally {
       await blocks.return(undefined)

@@ -4,6 +4,7 @@ import type { SourceTotal } from '../attempt/source-totals.ts'
 import type { ColumnSummary, DaySummary } from '../attempt/summary.ts'
 import type { Chunk, Day, Window } from '../chunk.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { SpanIds } from '../trace.ts'
 import type { Cost, DayChange, Member } from '../warehouse/warehouse.ts'
 import type { AlertLedger } from './alerts.ts'
 import type { GrantLedger } from './grants.ts'
@@ -61,6 +62,8 @@ export interface Claim {
   readonly generation: number
   /** Which try of this chunk in this run it is; the first is 1. */
   readonly attempt: number
+  /** The span of the attempt at this chunk before, where it ended and was traced. */
+  readonly before?: SpanIds
 }
 
 /** Everything remembered of one attempt at a chunk; the rows themselves are not. Durations and instants in milliseconds. */
@@ -114,6 +117,8 @@ export interface AttemptSummary {
   readonly drifts: readonly Drift[]
   /** What the source states beside what was read, by column; absent in what an older headrace has written. */
   readonly sourceTotals?: readonly SourceTotal[]
+  /** Its span, where it was traced. */
+  readonly trace?: SpanIds
 }
 
 /** What the ledger believes the table holds of one client and day. */

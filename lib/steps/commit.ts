@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { asHeadraceError, DataError } from '../errors.ts'
 import type { Table } from '../table.ts'
+import type { SpanIds } from '../trace.ts'
 import { GroupRefused, type Member, type Publication, type Warehouse, type WarehouseCall } from '../warehouse/warehouse.ts'
 
 /** How the processes that publish into one table take turns. `R` is what is written down of a publication. */
@@ -23,8 +24,18 @@ export interface CommitOptions<R> {
   readonly turns: Turns<R>
   /** Called right before a group is committed; when it throws, it is called for each member by itself, and those for which it throws stay out. */
   readonly onCommitting: (members: readonly Member[]) => Promise<void>
+  /** Runs the transaction of a group; whoever traces comes in between. */
+  readonly transaction: <T>(group: Group, commit: () => Promise<T>) => Promise<T>
   /** Called after each transaction with its size, seconds and end. */
   readonly onCommitted: (members: number, seconds: number, outcome: 'published' | 'refused' | 'failed') => void
+}
+
+/** Chunks that are published together. */
+export interface Group {
+  readonly id: string
+  readonly table: string
+  /** The spans of their attempts, where those are traced. */
+  readonly traces: readonly (SpanIds | undefined)[]
 }
 
 /** What became of one member, and with whom it was published. */
@@ -35,6 +46,8 @@ export interface Committed extends Publication {
 /** A member that asks to be published, and what follows. Both ends are waited for within the turn, so that nobody takes it for one that still waits. */
 export interface Candidate {
   readonly member: Member
+  /** The span of its attempt, where that is traced. */
+  readonly trace: SpanIds | undefined
   /** It is published, or found unchanged. */
   committed(committed: Committed): Promise<void>
   /** It cannot be. */
@@ -42,7 +55,7 @@ export interface Candidate {
 }
 
 /** What a chunk of this process does once its member has come to an end. */
-export interface Ending<T> {
+export interface Ending<T> extends Pick<Candidate, 'trace'> {
   /** Writes down that it is published. */
   record(committed: Committed): Promise<T>
   /** Keeps others from publishing what was refused here. */
@@ -94,11 +107,12 @@ export class Committer<R> {
   }
 
   /** Resolves when the member is published and that is written down, here or by another process; rejects when it cannot be. */
-  publish<T>(target: Target, member: Member, { record, withdraw }: Ending<T>): Promise<T | R> {
+  publish<T>(target: Target, member: Member, { trace, record, withdraw }: Ending<T>): Promise<T | R> {
     return new Promise((resolve, reject) => {
       const queue = this.#queue(target)
       queue.waiting.push({
         member,
+        trace,
         committed: committed => record(committed).then(resolve, reject),
         refused: error => withdraw().then(() => reject(error), reject),
         elsewhere: resolve,
@@ -191,10 +205,14 @@ export class Committer<R> {
     const done = (outcome: 'published' | 'refused' | 'failed'): void =>
       this.#options.onCommitted(group.length, (performance.now() - started) / 1_000, outcome)
     const { table, totals } = queue.target
+    const groupId = randomUUID()
     let publications: readonly Publication[]
     try {
       const members = group.map(({ member }) => member)
-      publications = await this.#warehouse.commit(table, totals, members, this.#options.call)
+      publications = await this.#options.transaction(
+        { id: groupId, table: table.name, traces: group.map(({ trace }) => trace) },
+        () => this.#warehouse.commit(table, totals, members, this.#options.call),
+      )
     } catch (error) {
       done(error instanceof GroupRefused || (error instanceof DataError && group.length > 1) ? 'refused' : 'failed')
       await this.#refused(queue, group, error)
@@ -202,7 +220,6 @@ export class Committer<R> {
     }
     done('published')
     this.#grow(queue, group.length)
-    const groupId = randomUUID()
     const byId = new Map(publications.map(publication => [publication.attemptId, publication]))
     for (const { member, committed, refused } of group) {
       const publication = byId.get(member.attemptId)

@@ -40,6 +40,21 @@ const ONE_DAY = { window: { from: '2026-01-01', to: '2026-01-01' } }
 
 /** What becomes of attempts. */
 export const ATTEMPT_CASES: readonly LedgerCase[] = [
+  ledgerCase(
+    'a claim names the span of the attempt before, whoever made it, where that was traced',
+    async ({ ledger, another }) => {
+      const run = await begin(ledger, ONE_DAY)
+      const trace = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }
+      const again = { state: 'pending', problem: PROBLEM, certain: true } as const
+      const first = await claimOf(ledger, run)
+      deepEqual(first.before, undefined)
+      await ledger.settle(first.attemptId, again, summaryOf(first, { trace }))
+      const second = await claimOf(another('elsewhere 1 1'), run)
+      deepEqual(second.before, trace)
+      await ledger.settle(second.attemptId, again, summaryOf(second))
+      deepEqual((await claimOf(ledger, run)).before, undefined)
+    },
+  ),
   ledgerCase('an attempt that lost its chunk can write nothing', async ({ ledger, another, sql, clock }) => {
     const other = another('elsewhere 1 1')
     const run = await begin(ledger)

@@ -12,7 +12,9 @@ import { requestOf } from '../../lib/plan/plan.ts'
 import { attemptsIn, eventsIn } from '../lineage/events.ts'
 import { AdsApi, ad, adsPipeline } from '../support/ads.ts'
 import { deadOwner, openLedger, rows } from '../support/run.ts'
+import { keepSpans } from '../support/spans.ts'
 
+const spans = keepSpans()
 const DAY = '2026-03-01'
 const CLIENTS = ['a', 'b', 'c', 'd']
 const calm = { onAttempt: async () => undefined, onTrouble: async () => undefined }
@@ -22,8 +24,12 @@ interface Process {
   readonly worker: Worker
   readonly ledger: Ledger
   readonly events: RunEvent[]
+  /** Events of attempts in its log. */
+  readonly told: Record<string, unknown>[]
   /** Begins a served run of one day for each client. */
   serve(clients: readonly string[]): Promise<void>
+  /** Takes no more chunks, like one that has died. */
+  stop(): void
   /** Works until as many chunks have ended. */
   until(chunks: number): Promise<void>
 }
@@ -40,9 +46,14 @@ async function start(t: Test, folder: string, pipeline: Pipeline, owner: string,
   const stop = new AbortController()
   const abort = new AbortController()
   const events: RunEvent[] = []
+  const told: Record<string, unknown>[] = []
+  const write = (line: string): void => {
+    const { event, ...said } = JSON.parse(line)
+    if (event.startsWith('chunk.')) told.push({ event, ...said })
+  }
   let heard = (): void => undefined
   const worker = await openWorker(config, [pipeline], () => CLIENTS, {
-    log: createLog('silent'),
+    log: createLog('info', { write }),
     registry: new Registry(),
     observe: event => {
       events.push(event)
@@ -63,12 +74,14 @@ async function start(t: Test, folder: string, pipeline: Pipeline, owner: string,
     worker,
     ledger,
     events,
+    told,
     async serve(clients) {
       const window = { from: DAY, to: DAY }
       const request = requestOf(worker.compiled(pipeline), { window, clients, force: false, missing: false })
       const chunks = clients.map(client => ({ pipeline: pipeline.name, client, window }))
       await ledger.beginRun(request, chunks, { served: true })
     },
+    stop: () => stop.abort(),
     async until(chunks) {
       const done = worker.work(served, calm)
       while (events.filter(({ type }) => type === 'chunk').length < chunks) {
@@ -113,6 +126,7 @@ t.test('a chunk that was staged survives its process: another one publishes it, 
   await dead.serve(['a', 'b'])
   void dead.until(2)
   await staged.promise
+  dead.stop()
   t.equal(api.pages, 2)
   const living = await start(t, folder, pipeline, 'elsewhere 1 1')
   await living.serve(['c'])
@@ -130,6 +144,18 @@ t.test('a chunk that was staged survives its process: another one publishes it, 
     'and what was staged is gone',
   )
   t.same(attemptsIn(await told(folder, 6)), Array(3).fill('START COMPLETE'), 'who publishes it tells of its end')
+  t.same(living.told.map(({ event, client }) => `${event} ${client}`).toSorted(), ['chunk.published b', 'chunk.published c'])
+  t.notOk(
+    dead.told.some(({ client }) => client === 'b'),
+    'who has died cannot tell of it',
+  )
+  const b = living.told.find(({ client }) => client === 'b')
+  t.ok(
+    spans.some(span => span.name === 'headrace.reconcile' && span.parentSpanContext?.spanId === b?.span_id),
+    'its reconciliation is part of the attempt that has staged it',
+  )
+  const linked = spans.flatMap(({ name, links }) => (name === 'headrace.transaction' ? links : []))
+  t.ok(linked.some(({ context }) => context.spanId === b?.span_id && context.traceId === b?.trace_id))
 })
 
 t.test('while one process publishes, the others wait, and whoever is next publishes for all', async t => {
@@ -176,6 +202,7 @@ t.test('a staged chunk whose rows are gone is read again', async t => {
   await dead.serve(['b'])
   void dead.until(1)
   await staged.promise
+  dead.stop()
   const [lost] = await openLedger(folder, 'somebody 1 1').stagedByOthers('campaigns')
   if (lost === undefined) throw new Error('nothing is staged')
   await duckdb({ path: join(folder, 'warehouse.duckdb') }).discard(lost.member)

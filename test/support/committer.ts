@@ -22,9 +22,10 @@ export function committing(warehouse: Warehouse, options: Partial<CommitOptions<
     groupRows: 1e9,
     call: undisturbed,
     onCommitting: async () => undefined,
+    transaction: (_, commit) => commit(),
     onCommitted: () => undefined,
     ...options,
   })
-  const ending = { record: async (committed: Committed) => committed, withdraw: async () => undefined }
+  const ending = { trace: undefined, record: async (committed: Committed) => committed, withdraw: async () => undefined }
   return (table, totals, member) => committer.publish({ name: table.name, table, totals }, member, ending)
 }

@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly stop?: AbortSignal
   readonly abort?: AbortSignal
   readonly registry?: Registry
+  /** Takes the lines of the log, from the level `info` on. Default nobody. */
+  readonly onLine?: (line: Record<string, unknown>) => void
   /** Waits are told here and not waited. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
   readonly owner?: string
@@ -56,6 +58,7 @@ export function deadOwner(): string {
 /** Runs a backfill in this process into the DuckDB file of the folder. */
 export async function run(options: RunOptions): Promise<BackfillResult> {
   const { folder, pipeline, from, to, clients, force = false, missing = false } = options
+  const { onLine } = options
   const opened = openLedger(folder, options.owner, options.now)
   const config = defineConfig({
     pipelines: [pipeline],
@@ -70,7 +73,7 @@ export async function run(options: RunOptions): Promise<BackfillResult> {
       config,
       { pipeline, window: { from, to }, clients, force, missing },
       {
-        log: createLog('silent'),
+        log: onLine === undefined ? createLog('silent') : createLog('info', { write: line => onLine(JSON.parse(line)) }),
         registry: options.registry ?? new Registry(),
         observe: options.observe ?? (() => {}),
         control: { stop: options.stop ?? NEVER, abort: options.abort ?? NEVER },

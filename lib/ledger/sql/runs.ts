@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { chunkText, dayCount, type Window } from '../../chunk.ts'
 import { TransientError } from '../../errors.ts'
+import type { SpanIds } from '../../trace.ts'
 import { VERSION } from '../../version.ts'
-import type { Claim, RequestedChunk, Run, RunLedger, RunRequest } from '../ledger.ts'
+import type { AttemptSummary, Claim, RequestedChunk, Run, RunLedger, RunRequest } from '../ledger.ts'
 import { mayBeAlive } from '../owner.ts'
 import type { Priority } from '../pace.ts'
 import type { BlockedChunk, Edge, Occasion, Served, Serving } from '../served.ts'
@@ -58,7 +59,18 @@ export function runs({ db, owner }: LedgerContext): RunLedger {
       { run_id: runId, client, window_from: window.from },
     )
     const force = Number(row.force) === 1
-    return { chunk, runId, priority: row.priority as Priority, force, attemptId, generation, attempt: attempts + 1 }
+    const claim = { chunk, runId, priority: row.priority as Priority, force, attemptId, generation, attempt: attempts + 1 }
+    const before = await spanOf(tx, row)
+    return before === undefined ? claim : { ...claim, before }
+  }
+
+  /** The span of an earlier attempt; undefined for none, one that died, and one that was not traced. */
+  async function spanOf(tx: Transaction, { attempt_id: attemptId }: SqlRow): Promise<SpanIds | undefined> {
+    if (attemptId === null || attemptId === undefined) return undefined
+    const text = (await tx.get('SELECT summary FROM attempt WHERE attempt_id = ?', String(attemptId)))?.summary
+    if (text === null || text === undefined) return undefined
+    const summary: AttemptSummary = JSON.parse(String(text))
+    return summary.trace
   }
 
   /** Leases of processes that are known to be dead need not run out. */
