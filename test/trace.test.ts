@@ -1,10 +1,11 @@
+import { mock } from 'node:test'
 import { diag } from '@opentelemetry/api'
 import type { SpanProcessor } from '@opentelemetry/sdk-trace'
 import t, { type Test } from 'tap'
 import { pageToken, rest } from '../connectors/index.ts'
 import { TransientError } from '../lib/errors.ts'
 import type { Pipeline } from '../lib/index.ts'
-import { openSpan, SPANS } from '../lib/trace.ts'
+import { flushSpans, openSpan, SPANS } from '../lib/trace.ts'
 import { type Scripted, type Server, serve } from './servers/http.ts'
 import { type AdRecord, AdsApi, ad, adsPipeline } from './support/ads.ts'
 import { rows, run } from './support/run.ts'
@@ -223,6 +224,21 @@ t.test('a span processor that throws costs its spans, says so, and harms no chun
   const span = openSpan('headrace.run', {})
   faulty.broken = true
   t.doesNotThrow(() => span.end(new TransientError('INTERNAL', { message: 'x' })))
+})
+
+t.test('a process that ends waits for its spans, but not for ever, and not in vain', async t => {
+  t.teardown(() => mock.timers.reset())
+  let flushed = 0
+  faulty.forceFlush = async () => void flushed++
+  await flushSpans()
+  t.equal(flushed, 1)
+  faulty.forceFlush = async () => Promise.reject(new Error('the collector is gone'))
+  await t.resolves(flushSpans())
+  faulty.forceFlush = () => new Promise(() => undefined)
+  mock.timers.enable({ apis: ['setTimeout'] })
+  const ended = flushSpans()
+  mock.timers.tick(5_000)
+  await t.resolves(ended)
 })
 
 t.test('a planted secret stands in no span', async t => {

@@ -76,27 +76,10 @@ t.test('with the SDK of the example every span reaches the collector, and the lo
   t.notMatch(bodies, SECRET)
 })
 
-const TROUBLES: Readonly<Record<string, Scripted>> = {
-  'refuses every span': { status: 400, body: 'no' },
-  'never answers': SILENCE,
-}
-
-for (const [name, script] of Object.entries(TROUBLES)) {
-  t.test(`a collector that ${name} costs no chunk, and seconds at the end`, async t => {
-    const { it, collector } = await setup(t, script)
-    const started = performance.now()
-    const { code } = await backfill(it, collector.url)
-    t.equal(code, 0)
-    t.ok(performance.now() - started < 30_000)
-    t.ok(collector.received.length > 0, 'it was asked')
-    t.same(await it.query('SELECT count(*)::INT AS n FROM shop.ads'), [{ n: 12 }])
-  })
-}
-
-t.test('a collector that is not there costs no chunk', async t => {
-  const { it, collector } = await setup(t, {})
-  await collector.close()
+t.test('a collector that never answers costs no chunk', async t => {
+  const { it, collector } = await setup(t, SILENCE)
   t.equal((await backfill(it, collector.url)).code, 0)
+  t.ok(collector.received.length > 0, 'it was asked')
   t.same(await it.query('SELECT count(*)::INT AS n FROM shop.ads'), [{ n: 12 }])
 })
 
