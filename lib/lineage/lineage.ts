@@ -25,16 +25,16 @@ const API_KEY = 'OPENLINEAGE_API_KEY'
 
 /** What is wrong with a target. Its address is not repeated: it may hold a password that does not belong there. */
 export function* targetProblems(target: LineageTarget): Generator<string> {
-  const { namespace = 'headrace', url, file } = { url: undefined, file: undefined, ...target }
-  if ((url === undefined) === (file === undefined)) yield 'its lineage names neither url nor file, or both'
-  if (url !== undefined) {
-    const parsed = URL.parse(url)
+  const { namespace = 'headrace' } = target
+  if ('url' in target === 'file' in target) yield 'its lineage names neither url nor file, or both'
+  if ('url' in target) {
+    const parsed = URL.parse(target.url)
     if (!/^https?:$/.test(parsed?.protocol ?? '')) yield 'its lineage.url is not an address with http or https'
     else if (parsed?.username || parsed?.password || parsed?.search || parsed?.hash) {
       yield `its lineage.url is more than an address: a key goes into ${API_KEY}, and a query or # nowhere`
     }
   }
-  if (file === '') yield 'its lineage.file is empty'
+  if ('file' in target && !(typeof target.file === 'string' && target.file !== '')) yield 'its lineage.file is not a path'
   if (!/^[\w.:/-]{1,255}$/.test(namespace))
     yield `its lineage.namespace ${JSON.stringify(namespace)} is not letters, digits and . _ - : /`
 }
@@ -61,7 +61,7 @@ export async function openLineage(
   { warehouse, now, ...host }: LineageHost,
 ): Promise<Lineage> {
   const { namespace = 'headrace' } = target
-  const deliver = 'url' in target ? httpReceiver(target.url, process.env[API_KEY]) : fileReceiver(target.file)
+  const deliver = 'url' in target ? httpReceiver(target.url, process.env[API_KEY] || undefined) : fileReceiver(target.file)
   const outbox = new Outbox(deliver, host)
   const jobs = new Map<string, Job>()
   for (const pipeline of pipelines)

@@ -105,7 +105,8 @@ t.test('where lineage goes is one address or one file, and a password in it is r
   t.equal(wrong({}), 'its lineage names neither url nor file, or both')
   t.equal(wrong({ url: 'https://lineage.example', file: 'l.jsonl' }), 'its lineage names neither url nor file, or both')
   t.equal(wrong({ url: 'lineage.example' }), 'its lineage.url is not an address with http or https')
-  t.equal(wrong({ file: '' }), 'its lineage.file is empty')
+  for (const file of ['', undefined, 1]) t.equal(wrong({ file }), 'its lineage.file is not a path')
+  t.equal(wrong({ url: undefined }), 'its lineage.url is not an address with http or https')
   t.match(wrong({ file: 'l.jsonl', namespace: 'two words' }), 'its lineage.namespace "two words" is not letters, digits')
   for (const url of [
     'https://me:planted@lineage.example',
