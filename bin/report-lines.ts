@@ -1,4 +1,4 @@
-import { type Fix, MOST_FIXES, sizeText } from '../lib/report/fix.ts'
+import { type Fix, fixesText, MOST_FIXES, sizeText } from '../lib/report/fix.ts'
 import { introductionOf, type Part, partsOf } from '../lib/report/parts.ts'
 import type { Report } from '../lib/report/report.ts'
 import type { PartTable } from '../lib/report/tables.ts'
@@ -13,11 +13,11 @@ const LEAST = 20
 
 /** A report as lines for a terminal or a mail, none wider than 120 characters unless one word is. */
 export function* reportLines(report: Report): Generator<string> {
-  const { verdict, fixes } = report
+  const { verdict, fixes, within } = report
   yield* wrapped(verdict.sentence)
   for (const text of introductionOf(report)) yield* wrapped(text)
   yield* heading('What to fix')
-  if (fixes.length === 0) yield 'Nothing.'
+  yield fixesText(fixes, within)
   for (const [index, fix] of fixes.slice(0, MOST_FIXES).entries()) yield* fixLines(fix, index)
   if (fixes.length > MOST_FIXES) yield `and ${plural(fixes.length - MOST_FIXES, 'thing')} more: headrace findings lists them all`
   for (const part of partsOf(report)) yield* partLines(part)
@@ -31,7 +31,7 @@ function* heading(text: string): Generator<string> {
 
 function* fixLines(fix: Fix, index: number): Generator<string> {
   const { level, what, since, safe, action, commands } = fix
-  if (index > 0) yield ''
+  yield ''
   const number = `${index + 1}. `
   const indent = ' '.repeat(number.length)
   yield* wrapped(`${level}: ${what}`, indent, number)

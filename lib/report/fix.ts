@@ -1,4 +1,5 @@
 import type { Day } from '../chunk.ts'
+import type { Stretch } from '../ledger/work.ts'
 import { clientsOf, clientsText, daysText, type Finding, type Level, MONITORS, type MonitorName } from '../monitor/finding.ts'
 import { count, plural } from '../quantity.ts'
 import type { DayCounts } from './days.ts'
@@ -21,6 +22,13 @@ export interface Fix {
 
 /** Things to do that are shown; the others are counted. */
 export const MOST_FIXES = 20
+
+/** How many things there are to do, and how many of them are new. */
+export function fixesText(fixes: readonly Fix[], { from }: Stretch): string {
+  if (fixes.length === 0) return 'Nothing.'
+  const fresh = fixes.filter(({ since }) => since !== null && since >= from).length
+  return `${plural(fixes.length, 'thing')}, ${count(fresh)} of them since these days began.`
+}
 
 /** How much is concerned, as far as that is known. */
 export function sizeText({ rows, clients }: Fix): string {

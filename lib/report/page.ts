@@ -2,13 +2,13 @@ import { plural } from '../quantity.ts'
 import { type Html, html } from '../server/page/html.ts'
 import { document, instant, table } from '../server/page/parts.ts'
 import { VERSION } from '../version.ts'
-import { type Fix, MOST_FIXES, sizeText } from './fix.ts'
+import { type Fix, fixesText, MOST_FIXES, sizeText } from './fix.ts'
 import { introductionOf, type Part, partsOf } from './parts.ts'
 import type { Report } from './report.ts'
 
 /** A report as one HTML document that needs nothing else: it can be mailed, opened from a disk, and printed on A4. */
 export function reportPage(report: Report): Html {
-  const { name, verdict, fixes } = report
+  const { name, verdict, fixes, within } = report
   return document(
     `${name}: ${verdict.whole ? 'whole' : 'not whole'}`,
     html`<a class="skip" href="#fix">To what is to be done</a>
@@ -18,7 +18,7 @@ export function reportPage(report: Report): Html {
 ${introductionOf(report).map(text => html`<p class="quiet">${text}</p>`)}
 </header>
 <main>
-<section aria-labelledby="fix"><h2 id="fix">What to fix</h2>${fixes.length === 0 ? html`<p>Nothing.</p>` : list(fixes)}</section>
+<section aria-labelledby="fix"><h2 id="fix">What to fix</h2><p>${fixesText(fixes, within)}</p>${fixes.length === 0 ? undefined : list(fixes)}</section>
 ${partsOf(report).map(section)}
 </main>
 <footer>headrace ${VERSION}</footer>`,

@@ -21,6 +21,7 @@ t.test('a report says on a terminal and on a page what it is about, and what to 
   for (const said of [
     'Week 2026-W47 is not whole: 1 of 14 days is not there, of 1 client: 1 held.',
     '2026-11-16 to 2026-11-22, 2 clients, 1 pipeline, as of 2026-11-23 09:00 UTC.',
+    '1 thing, 1 of them since these days began.',
     'headrace retry --pipeline ads --client globex --from 2026-11-22',
     'The warehouse billed 10 MiB in 2 jobs, which took 4.0 s of slots.',
     'No record of these days was rejected.',
