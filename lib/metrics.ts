@@ -122,6 +122,12 @@ export function createMetrics(registry: Registry) {
     apiRetries: counter('headrace_api_retries_total', 'Requests tried again.', 'api'),
     apiWaitSeconds: counter('headrace_api_throttled_seconds_total', 'Time waited because an API said so or failed.', 'api'),
     apiPaceSeconds: counter('headrace_api_pace_seconds_total', 'Time requests waited for their turn.', 'api'),
+    quotaLeft: gauge(
+      'headrace_api_quota_left_ratio',
+      'Least share of a quota that was left within the last hour.',
+      'api',
+      'quota',
+    ),
     apiConcurrency: gauge('headrace_api_concurrency_limit', 'Requests at once of the account that may make fewest.', 'api'),
   }
 }

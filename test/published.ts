@@ -79,6 +79,7 @@ function summaryOf(pipeline: string, client: string, window: Window, attemptId: 
     startedAt: 1,
     finishedAt: 2,
     api: { requests: 1, retries: 0, waitedMs: 0, bytes: 0, pages: 1 },
+    quotas: {},
     rows: {
       extracted: rows,
       staged: rows,

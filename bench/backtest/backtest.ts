@@ -167,6 +167,7 @@ function live(airports: readonly string[], published: ReadonlyMap<string, readon
       drifts: [],
       problems: [],
       bytesBilled: { day: 0, month: 0 },
+      quotas: new Map(),
     }
     for (const finding of Object.values(PIPELINE_MONITORS).flatMap(monitor => monitor(watched))) {
       const { monitor, subject, what } = finding

@@ -47,6 +47,15 @@ export const apis = dashboard('APIs', 'Do the APIs answer, how fast, and how muc
   )
   .withPanel(
     lines({
+      title: 'Quota left',
+      about: 'The least share that an answer of the last hour said is left, of any account. Empty where no quota has a name.',
+      unit: 'percentunit',
+      queries: { '{{api}}: {{quota}}': `min by (api, quota) (headrace_api_quota_left_ratio{${A}})` },
+      runbook: 'HeadraceQuotaLow',
+    }),
+  )
+  .withPanel(
+    lines({
       title: 'Requests tried again',
       about: 'In an hour.',
       unit: 'short',

@@ -18,6 +18,7 @@ import { type ApiContext, openHttp } from './api.ts'
 import { type Drift, driftsOf } from './drift.ts'
 import { KeyTable } from './fingerprint.ts'
 import { previousRows } from './guards.ts'
+import { Quotas } from './quotas.ts'
 import { Report, type ReportContext } from './report.ts'
 import { settlementOf } from './settlement.ts'
 import type { Shape } from './shape.ts'
@@ -77,6 +78,7 @@ export class Attempt {
   published: readonly PublishedDay[] = []
   readonly #span: OpenSpan<'headrace.attempt'>
   readonly #http: Http
+  readonly #quotas = new Quotas()
   readonly #startedAt: number
   readonly #over = new AbortController()
   #tally: Tally
@@ -97,7 +99,7 @@ export class Attempt {
     this.report = new Report(claim, compiled, context)
     this.#startedAt = context.now()
     this.#tally = new Tally(compiled, claim.chunk)
-    this.#http = openHttp(claim, compiled.pipeline.source, context, this.signal)
+    this.#http = openHttp(claim, compiled.pipeline.source, { ...context, pace: this.#quotas.heard(context.pace) }, this.signal)
   }
 
   /** Forgets what was counted, to read the chunk once more. */
@@ -251,6 +253,7 @@ export class Attempt {
       startedAt: this.#startedAt,
       finishedAt: this.context.now(),
       api: { requests, retries, waitedMs, bytes: received, pages },
+      quotas: this.#quotas.lowest(),
       rows: {
         extracted,
         staged: stagedRows,

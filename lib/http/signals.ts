@@ -132,6 +132,8 @@ function bucketOf(cost: unknown): { readonly available: number; readonly rate: n
 /** One headered limit. */
 export interface LeftHeaders {
   readonly bucket: LimitState['bucket']
+  /** What it is called where it is watched. Default: it is not. */
+  readonly name?: string
   /** Header with the number of requests that are left. */
   readonly remaining: string
   /** Header with the number of requests there are in all. */
@@ -143,20 +145,22 @@ export interface LeftHeaders {
 }
 
 /** What headers say is left. Xero: `x-minlimit-remaining`, `x-daylimit-remaining`, `x-appminlimit-remaining`; HubSpot: `x-hubspot-ratelimit-remaining`. */
-export function leftHeaders({ bucket, remaining, limit, reset, resetIs = 's' }: LeftHeaders): ReadLimits {
+export function leftHeaders({ bucket, name, remaining, limit, reset, resetIs = 's' }: LeftHeaders): ReadLimits {
   return (answer, now) => {
     const number = (header: string | undefined): number =>
       header === undefined ? Number.NaN : largest(valuesOf(answer, header).map(numberOf))
     const left = number(remaining)
     if (!(left >= 0)) return []
     const resetMs = resetIs === 's' ? number(reset) * 1_000 : number(reset) * 1_000 - now
-    return [{ bucket, remaining: left, ...known('limit', number(limit)), ...known('resetMs', resetMs) }]
+    return [{ bucket, ...called(name), remaining: left, ...known('limit', number(limit)), ...known('resetMs', resetMs) }]
   }
 }
 
 /** A header with JSON that says which percentage is used. */
 export interface UsedHeader {
   readonly bucket: LimitState['bucket']
+  /** What it is called where it is watched. Default: it is not. */
+  readonly name?: string
   readonly header: string
   /** Fields with percentages, at whatever depth; the largest counts. */
   readonly percent: readonly string[]
@@ -169,13 +173,13 @@ export interface UsedHeader {
  * `estimated_time_to_regain_access` in minutes; `x-app-usage` with the same percentages; `x-ad-account-usage` with `acc_id_util_pct` and
  * `reset_time_duration` in seconds.
  */
-export function usedHeader({ bucket, header, percent, reset }: UsedHeader): ReadLimits {
+export function usedHeader({ bucket, name, header, percent, reset }: UsedHeader): ReadLimits {
   return answer => {
     const json = jsonIn(answer, header)
     const usedRatio = largest(percent.flatMap(field => everywhere(json, field)).map(numberOf)) / 100
     if (!(usedRatio >= 0)) return []
     const resetMs = reset === undefined ? Number.NaN : largest(everywhere(json, reset[0]).map(numberOf)) * UNIT_MS[reset[1]]
-    return [{ bucket, usedRatio, ...known('resetMs', resetMs) }]
+    return [{ bucket, ...called(name), usedRatio, ...known('resetMs', resetMs) }]
   }
 }
 
@@ -185,7 +189,7 @@ export function usedWait(header: string, field: string, unit: TimeUnit): ReadWai
 }
 
 /**
- * An object in the body with what is `remaining` of several quotas, by name; of those named here. GA4, when asked with `returnPropertyQuota`, at
+ * An object in the body with what is `remaining` of several quotas, by name; of those named here. With a `limit` they are watched, by the same name. GA4, when asked with `returnPropertyQuota`, at
  * `propertyQuota`: `tokensPerHour`, `tokensPerDay`, `tokensPerProjectPerHour`, `concurrentRequests`, `serverErrorsPerProjectPerHour`.
  */
 export function quotaLeft(
@@ -195,8 +199,13 @@ export function quotaLeft(
   return ({ body }) =>
     Object.entries(quotas).flatMap(([name, { bucket, limit = Number.NaN }]) => {
       const remaining = numberOf(at(body, `${path}.${name}.remaining`))
-      return remaining >= 0 ? [{ bucket, remaining, ...known('limit', limit) }] : []
+      return remaining >= 0 ? [{ bucket, name, remaining, ...known('limit', limit) }] : []
     })
+}
+
+/** The name, where there is one. */
+function called(name: string | undefined): Pick<LimitState, 'name'> {
+  return name === undefined ? {} : { name }
 }
 
 /** A field that is there when its number is one, and positive or 0. */

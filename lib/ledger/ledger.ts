@@ -91,6 +91,8 @@ export interface AttemptSummary {
     readonly bytes: number
     readonly pages: number
   }
+  /** Of quotas that have a name, the least share that an answer said is left, 0 to 1. */
+  readonly quotas: Readonly<Record<string, number>>
   readonly rows: {
     readonly extracted: number
     readonly staged: number

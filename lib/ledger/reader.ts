@@ -59,6 +59,8 @@ export interface Recent {
   /** Restatements made within these weeks, newest first. */
   readonly restatements: readonly Restatement[]
   readonly bytesBilled: BytesBilled
+  /** Of quotas that have a name, the least share that was left within the last hour, 0 to 1. */
+  readonly quotas: ReadonlyMap<string, number>
 }
 
 /** What the ledger knows. */

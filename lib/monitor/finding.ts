@@ -137,6 +137,12 @@ export const MONITORS = {
     safe: 'What is published stays. Clients with other grants go on.',
     action: 'Have the account consent again: `headrace grants consent`.',
   },
+  quota: {
+    levels: ['ticket'],
+    means: 'An API says that little is left of a quota.',
+    safe: 'Requests are spread over what is left; chunks that get nothing are parked until there is more, and then read.',
+    action: 'See what is read more often than it has to be, leave backfills for later, or ask the API for more.',
+  },
   cost: {
     levels: ['page', 'ticket'],
     means:
@@ -217,7 +223,10 @@ export function percentText(share: number): string {
   return `${(share * 100).toLocaleString('en', { maximumSignificantDigits: 2 })} %`
 }
 
-/** What names a finding for as long as it lasts. What is late or held is so because of an API, whatever pipelines read it. */
+/** What is so because of an API, whatever pipelines read it. */
+const BY_API: ReadonlySet<MonitorName> = new Set(['held', 'freshness', 'quota'])
+
+/** What names a finding for as long as it lasts. */
 export function findingId({ monitor, pipelines, subject }: Pick<Finding, 'monitor' | 'pipelines' | 'subject'>): string {
-  return [monitor, ...(monitor === 'held' || monitor === 'freshness' ? [] : pipelines), subject].join(' ').trim()
+  return [monitor, ...(BY_API.has(monitor) ? [] : pipelines), subject].join(' ').trim()
 }

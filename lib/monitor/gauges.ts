@@ -20,9 +20,19 @@ export function setGauges(metrics: Metrics, { findings, ran, standings }: Watch,
     for (const pipeline of pipelines.length > 0 ? pipelines : [NO_PIPELINE]) metrics.findings.inc({ monitor, level, pipeline })
   }
   for (const monitor of [...ran, 'monitors']) metrics.monitorRun.set({ monitor }, now / 1_000)
-  for (const gauge of [metrics.completeThrough, metrics.freshnessSlo, metrics.volumeRatio, metrics.clients, metrics.budgetUsed])
-    gauge.reset()
+  const { completeThrough, freshnessSlo, volumeRatio, clients, budgetUsed, quotaLeft } = metrics
+  for (const gauge of [completeThrough, freshnessSlo, volumeRatio, clients, budgetUsed, quotaLeft]) gauge.reset()
   for (const standing of standings) setStanding(metrics, standing)
+  setQuotas(metrics, standings)
+}
+
+/** Pipelines that read one API have its quotas in common. */
+function setQuotas({ quotaLeft }: Metrics, standings: readonly Standing[]): void {
+  const all = standings.flatMap(({ pipeline, quotas }) =>
+    [...quotas].map(([quota, left]) => ({ api: pipeline.source.name, quota, left })),
+  )
+  // The least is set last.
+  for (const { api, quota, left } of all.sort((a, b) => b.left - a.left)) quotaLeft.set({ api, quota }, left)
 }
 
 function setStanding(metrics: Metrics, { pipeline, clients, volumeRatio, bytesBilled }: Standing): void {

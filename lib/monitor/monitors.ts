@@ -2,7 +2,7 @@ import { appeared, vanished } from './clients.ts'
 import { distribution, nulls, range } from './columns.ts'
 import type { Finding, MonitorName } from './finding.ts'
 import { lookback, restated } from './restatement.ts'
-import { cost, fields, held, newFields, rejects } from './standing.ts'
+import { cost, fields, held, newFields, quota, rejects } from './standing.ts'
 import { empty, repeated } from './standstill.ts'
 import { completeness, freshness, landing } from './timeliness.ts'
 import { sourceTotals, totals } from './totals.ts'
@@ -33,5 +33,6 @@ export const PIPELINE_MONITORS = {
   vanished,
   restated,
   lookback,
+  quota,
   cost,
 } as const satisfies Readonly<Partial<Record<MonitorName, Monitor>>>

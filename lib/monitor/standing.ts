@@ -69,6 +69,17 @@ function rejectedShare({ rows, rejected }: PublishedDay): number {
   return rejected === 0 ? 0 : rejected / (rows + rejected)
 }
 
+/** Quotas of the API of which little is left. */
+export function quota(watched: Watched): Finding[] {
+  const { pipeline, quotas } = watched
+  return [...quotas].flatMap(([name, left]) => {
+    if (left >= pipeline.thresholds.quotaShare) return []
+    const subject = `${pipeline.source.name} ${name}`
+    const what = `${subject}: ${percentText(left)} of the quota left, the least that an answer of the last hour has said`
+    return [findingAt(watched, 'quota', { subject, what, places: [], rows: 0 })]
+  })
+}
+
 /** Bytes billed against the budget: more than a day may cost, and what is used of a month. */
 export function cost(watched: Watched): Finding[] {
   const { pipeline, bytesBilled, now } = watched

@@ -11,6 +11,7 @@ export const THRESHOLDS = {
   stabilityIndex: { default: 0.25, min: 0, max: 10, means: 'Population stability index of the declared values of a column.' },
   rangeFactor: { default: 10, min: 1, max: 1_000_000, means: 'Times the largest number that a column ever had.' },
   rejectsShare: { default: 0.001, min: 0, max: 1, means: 'Share of the rows of a day that must be rejected.' },
+  quotaShare: { default: 0.1, min: 0, max: 1, means: 'Share of a quota of which less must be left.' },
   budgetShare: { default: 0.8, min: 0.01, max: 1, means: 'Share of the bytes of a month that must be billed.' },
   staleShare: { default: 0.1, min: 0, max: 1, means: 'Share of the clients that must be late before the whole pipeline is.' },
 } as const satisfies Readonly<Record<string, { default: number; min: number; max: number; means: string }>>

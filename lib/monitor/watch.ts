@@ -34,6 +34,8 @@ export interface Standing {
   readonly bytesBilled: BytesBilled
   /** The age in days at which nearly all changes of published days had happened; undefined while too few changed. */
   readonly measuredLookback: number | undefined
+  /** Of quotas of its API that have a name, the least share that was left within the last hour. */
+  readonly quotas: ReadonlyMap<string, number>
 }
 
 /** What all monitors say at one instant. */
@@ -87,6 +89,7 @@ export async function watch({ config, clients, grantKey, now }: WatchOptions): P
       volumeRatio: volumeRatio(watched),
       bytesBilled: watched.bytesBilled,
       measuredLookback: measuredLookback(watched),
+      quotas: watched.quotas,
     })
   }
   await attempt('credentials', [], async () => credentials(await grantsOf(config, clients, grantKey), now))

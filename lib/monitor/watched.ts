@@ -33,6 +33,8 @@ export interface Watched {
   /** Chunks that are held, failed or parked. */
   readonly problems: readonly ChunkRecord[]
   readonly bytesBilled: BytesBilled
+  /** Of quotas that have a name, the least share that was left within the last hour. */
+  readonly quotas: ReadonlyMap<string, number>
 }
 
 /** Published days by client and epoch day. */

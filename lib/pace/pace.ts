@@ -17,6 +17,8 @@ export interface Limit {
 export interface LimitState {
   /** Whose limit it is: of all requests of the application, of one client's account, or of one endpoint of that account. */
   readonly bucket: 'app' | 'account' | 'endpoint'
+  /** What it is called where it is watched; without a name it only slows requests down. */
+  readonly name?: string
   /** What is left, in units of the API: requests, points, tokens. */
   readonly remaining?: number
   /** What there is when nothing is used, in the same units. */

@@ -106,6 +106,7 @@ export function summaryOf({ chunk, runId, attempt, attemptId }: Claim, more: Par
     startedAt: 0,
     finishedAt: 1_700_000_000_000,
     api: { requests: 1, retries: 0, waitedMs: 0, bytes: 1, pages: 1 },
+    quotas: {},
     rows: {
       extracted: staged,
       staged,

@@ -33,7 +33,14 @@ export const WATCH_CASES: readonly LedgerCase[] = [
       for (let turn = 0; turn < 6; turn++) {
         const claim = await claimOf(ledger, run)
         const { client, window } = claim.chunk
-        const summary = summaryOf(claim, { days: [day(window.from, 7)], columns, sourceTotals, cost, finishedAt: clock.now })
+        const summary = summaryOf(claim, {
+          days: [day(window.from, 7)],
+          columns,
+          sourceTotals,
+          cost,
+          quotas: { day: turn / 10 },
+          finishedAt: clock.now,
+        })
         const totals = { totalsBefore: {}, totalsAfter: { cost: '2' } }
         const restatement = {
           pipeline: 'p',
@@ -71,12 +78,15 @@ export const WATCH_CASES: readonly LedgerCase[] = [
         removed: 2,
         totalsAfter: { cost: '2' },
       })
+      deepEqual(recent.quotas, new Map())
+      deepEqual((await ledger.recent('p', '2026-01-03', clock.now - 1)).quotas, new Map([['day', 0.5]]))
+      deepEqual((await ledger.recent('p', '2026-01-03', clock.now - HOUR - 1)).quotas, new Map([['day', 0.4]]), 'the least')
       deepEqual(recent.bytesBilled, { day: 3_000, month: 3_000 })
       const monthBegins = Date.parse('2026-02-01T00:00:00Z')
       deepEqual((await ledger.recent('p', '2026-01-03', monthBegins - 1)).bytesBilled, { day: 0, month: 3_000 })
       deepEqual((await ledger.recent('p', '2026-01-03', monthBegins)).bytesBilled, { day: 0, month: 0 })
       deepEqual((await ledger.recent('p', '2026-01-03', clock.now + 22 * HOUR)).bytesBilled, { day: 500, month: 3_000 })
-      const none = { days: [], chunks: [], restatements: [], bytesBilled: { day: 0, month: 0 } }
+      const none = { days: [], chunks: [], restatements: [], bytesBilled: { day: 0, month: 0 }, quotas: new Map() }
       deepEqual(await ledger.recent('q', '2026-01-03', clock.now), none)
     },
   ),

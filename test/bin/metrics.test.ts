@@ -68,6 +68,7 @@ async function held({ api, start }: Project, t: Test, ...args: string[]) {
 
 const FAMILIES = {
   headrace_api_concurrency_limit: 'gauge',
+  headrace_api_quota_left_ratio: 'gauge',
   headrace_api_pace_seconds_total: 'counter',
   headrace_api_request_duration_seconds: 'histogram',
   headrace_api_requests_total: 'counter',

@@ -119,13 +119,14 @@ t.test('what is left is read wherever an API tells it', async t => {
       'GitHub',
       leftHeaders({
         bucket: 'app',
+        name: 'hour',
         remaining: 'x-ratelimit-remaining',
         limit: 'x-ratelimit-limit',
         reset: 'x-ratelimit-reset',
         resetIs: 'epoch',
       }),
       answer(headers),
-      [{ bucket: 'app', remaining: 4_921, limit: 5_000, resetMs: 60_000 }],
+      [{ bucket: 'app', name: 'hour', remaining: 4_921, limit: 5_000, resetMs: 60_000 }],
     ],
     [
       'Klaviyo',
@@ -160,7 +161,7 @@ t.test('what is left is read wherever an API tells it', async t => {
       'GA4',
       quotaLeft('propertyQuota', { tokensPerHour: { bucket: 'account', limit: 40_000 }, tokensPerDay: { bucket: 'account' } }),
       answer({}, quota),
-      [{ bucket: 'account', remaining: 39_997, limit: 40_000 }],
+      [{ bucket: 'account', name: 'tokensPerHour', remaining: 39_997, limit: 40_000 }],
     ],
   ]
   for (const [name, read, from, left] of cases) {
@@ -185,7 +186,7 @@ t.test('garbage where a signal should be is no signal, and no error', async () =
   ]
   const left: ReadLimits[] = [
     costLeft('extensions'),
-    leftHeaders({ bucket: 'app', remaining: 'h', reset: 'h' }),
+    leftHeaders({ bucket: 'app', name: 'day', remaining: 'h', reset: 'h' }),
     usedHeader({ bucket: 'app', header: 'h', percent: ['a'], reset: ['a', 's'] }),
     quotaLeft('propertyQuota', { a: { bucket: 'app' } }),
   ]
@@ -196,7 +197,9 @@ t.test('garbage where a signal should be is no signal, and no error', async () =
       const states = left.flatMap(read => read(from, NOW))
       return (
         (wait === undefined || (wait > 0 && wait <= 31 * 86_400_000)) &&
-        states.every(({ bucket, ...numbers }) => Object.values(numbers).every(value => Number.isFinite(value) && value >= 0))
+        states.every(({ bucket, name, ...numbers }) =>
+          Object.values(numbers).every(value => Number.isFinite(value) && value >= 0),
+        )
       )
     }),
   )

@@ -76,6 +76,7 @@ export function watchedOf({
     drifts: [],
     problems: [],
     bytesBilled: { day: 0, month: 0 },
+    quotas: new Map(),
     ...rest,
     days: daysByClient(days),
   }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { cost, credentials, fields, held, newFields, rejects } from '../../lib/monitor/standing.ts'
+import { cost, credentials, fields, held, newFields, quota, rejects } from '../../lib/monitor/standing.ts'
 import type { GrantStatus } from '../../lib/standing/grants.ts'
 import { agoMs, dayAgo, daysOfClient, watchedOf, YESTERDAY } from './kit.ts'
 
@@ -113,6 +113,23 @@ t.test('a budget of nothing is refused', t => {
   t.throws(() => watchedOf({ more: { budget: { bytesPerMonth: -1 } } }), {
     message: /budget\.bytesPerMonth -1 is not a number above 0/,
   })
+  t.end()
+})
+
+t.test('a quota of which little is left is told of by the API and its name', t => {
+  const quotas = new Map([
+    ['day', 0.099],
+    ['hour', 0.1],
+  ])
+  const [finding, ...others] = quota(watchedOf({ clients, quotas }))
+  t.strictSame(others, [])
+  t.match(finding, {
+    level: 'ticket',
+    subject: 'ads day',
+    what: 'ads day: 9.9 % of the quota left, the least that an answer of the last hour has said',
+  })
+  t.strictSame(quota(watchedOf({ clients, quotas, more: { thresholds: { quotaShare: 0.05 } } })), [])
+  t.match(quota(watchedOf({ clients, quotas: new Map([['day', 0]]) })), [{ what: /^ads day: 0 % of the quota left/ }])
   t.end()
 })
 

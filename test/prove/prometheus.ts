@@ -74,6 +74,7 @@ function allIsWell(): void {
     metrics.freshnessSlo.set({ pipeline }, 129_600)
     metrics.volumeRatio.set({ pipeline }, 1)
     metrics.budgetUsed.set({ pipeline, period: 'month' }, 0.4)
+    metrics.quotaLeft.set({ api: `${pipeline}-api`, quota: 'day' }, 0.6)
   }
   metrics.findings.set({ monitor: 'empty', level: 'page', pipeline: 'ads' }, 0)
   metrics.grants.set({ provider: 'ads', state: 'usable' }, 40)
@@ -114,6 +115,10 @@ const FAULTS: Readonly<Record<string, { readonly alert: string; readonly fault: 
   'the budget of the month is spent': {
     alert: 'HeadraceBudgetSpent',
     fault: () => metrics.budgetUsed.set({ pipeline: 'shop', period: 'month' }, 1.1),
+  },
+  'little is left of the quota': {
+    alert: 'HeadraceQuotaLow',
+    fault: () => metrics.quotaLeft.set({ api: 'shop-api', quota: 'day' }, 0.05),
   },
   'a monitor is alarmed': {
     alert: 'HeadraceFindings',

@@ -102,6 +102,7 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
         retries: api.retries,
         waited_ms: Math.round(api.waitedMs),
         jobs: cost?.jobs ?? 0,
+        quotas: JSON.stringify(summary.quotas),
         bytes_billed: Math.round(cost?.bytesBilled ?? 0),
         slot_ms: Math.round(cost?.slotMs ?? 0),
         summary: JSON.stringify(summary),

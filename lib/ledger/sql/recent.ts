@@ -3,7 +3,8 @@ import type { PublishedDay, Restatement } from '../ledger.ts'
 import type { PublishedChunk, Recent } from '../reader.ts'
 import type { Queries, SqlRow } from './database.ts'
 
-const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 
 /** What is known of a pipeline since a day. */
 export async function recent(db: Queries, pipeline: string, since: Day, now: number): Promise<Recent> {
@@ -30,12 +31,25 @@ export async function recent(db: Queries, pipeline: string, since: Day, now: num
     pipeline,
     Math.min(month, now - DAY_MS),
   )
+  const told = await db.all(
+    "SELECT quotas FROM attempt WHERE pipeline = ? AND finished_at > ? AND quotas <> '{}'",
+    pipeline,
+    now - HOUR_MS,
+  )
   return {
     days: days.map(publishedDay),
     chunks: chunks.map(publishedChunk),
     restatements: restated.map(restatement),
     bytesBilled: { day: Number(billed?.day ?? 0), month: Number(billed?.month ?? 0) },
+    quotas: lowest(told.map(({ quotas }) => JSON.parse(String(quotas)))),
   }
+}
+
+/** The least share of each quota. */
+function lowest(told: readonly Readonly<Record<string, number>>[]): Map<string, number> {
+  const quotas = new Map<string, number>()
+  for (const [name, left] of told.flatMap(Object.entries<number>)) quotas.set(name, Math.min(left, quotas.get(name) ?? left))
+  return quotas
 }
 
 function publishedChunk(row: SqlRow): PublishedChunk {

@@ -233,4 +233,7 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE attempt ADD COLUMN source_totals TEXT NOT NULL DEFAULT '[]';
   `,
+  `
+  ALTER TABLE attempt ADD COLUMN quotas TEXT NOT NULL DEFAULT '{}';
+  `,
 ]
