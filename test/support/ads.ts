@@ -75,7 +75,7 @@ export function adsPipeline(
   options: {
     readonly name?: string
     readonly days?: number
-  } & Pick<Parameters<typeof definePipeline>[0], 'checks' | 'schedule' | 'after'> = {},
+  } & Pick<Parameters<typeof definePipeline>[0], 'checks' | 'schedule' | 'after' | 'freshness'> = {},
 ): Pipeline {
   const { name = 'campaigns' } = options
   return definePipeline({
@@ -94,6 +94,7 @@ export function adsPipeline(
     checks: options.checks ?? {},
     schedule: options.schedule ?? [],
     after: options.after ?? [],
+    ...(options.freshness === undefined ? {} : { freshness: options.freshness }),
     totals: ['clicks', 'cost'],
   })
 }

@@ -17,12 +17,17 @@ export function installed(program: string): string | undefined {
 }
 
 /** Starts a server, and waits until it answers. */
-export async function start(program: string, args: readonly string[], url: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
+export async function start(
+  program: string,
+  args: readonly string[],
+  url: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<ChildProcess> {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...env } })
   children.push(child)
   for (let tries = 0; tries < 200; tries++) {
     const answer = await fetch(url).catch(() => undefined)
-    if (answer !== undefined && answer.status < 500) return
+    if (answer !== undefined && answer.status < 500) return child
     await delay(50)
   }
   throw new Error(`${program} does not answer at ${url}`)
