@@ -49,6 +49,12 @@ export function createMetrics(registry: Registry) {
       'pipeline',
       'state',
     ),
+    backfillChunks: gauge(
+      'headrace_backfill_chunks',
+      'As a daemon sees them: chunks of backfills that are not its own and not finished, by state.',
+      'pipeline',
+      'state',
+    ),
     chunkAttempts: counter('headrace_chunk_attempts_total', 'Attempts at chunks by outcome.', 'pipeline', 'outcome'),
     chunkSeconds: histogram('headrace_chunk_duration_seconds', 'Wall time of an attempt at a chunk.', CHUNK_SECONDS, 'pipeline'),
     chunksEmpty: counter('headrace_chunks_empty_total', 'Chunks published with no rows.', 'pipeline'),

@@ -4,6 +4,7 @@ import t from 'tap'
 import { addDays, daysOf } from '../lib/chunk.ts'
 import { TransientError } from '../lib/errors.ts'
 import type { Connector } from '../lib/index.ts'
+import type { RunRequest } from '../lib/ledger/ledger.ts'
 import { dayAt } from '../lib/plan/schedule.ts'
 import { type AdRecord, AdsApi, ad, adsPipeline } from './support/ads.ts'
 import { Calendar } from './support/calendar.ts'
@@ -35,6 +36,13 @@ function slow(): Connector<AdRecord> {
       yield* source.pages(request)
     },
   }
+}
+
+/** A backfill of one client and day, as the ledger is asked for it. */
+function backfillOf(pipeline: string): RunRequest {
+  const window = { from: '2026-01-01', to: '2026-01-01' }
+  const hashes = { schemaHash: '', pipelineHash: '' }
+  return { command: 'backfill', pipeline, api: 'ads', window, clients: ['a'], force: false, missing: false, ...hashes }
 }
 
 t.test('what is due is read at start: every client, in the order of the pipelines, once', async t => {
@@ -238,27 +246,36 @@ t.test('a pipeline that does not wait for one that has failed is told of, and th
   t.equal(await daemon.ended, 0)
 })
 
+t.test('a backfill that somebody else works on is seen in the metrics of the daemon until it is finished', async t => {
+  const daemon = startDaemon(t, {
+    folder: t.testdir(),
+    clients: CLIENTS,
+    pipelines: [adsPipeline(filledApi().connector(10))],
+    sleep: async (ms, signal) => {
+      signal.throwIfAborted()
+      await setTimeout(Math.min(ms, 20))
+    },
+  })
+  const wanted = backfillOf('campaigns')
+  const run = await daemon.ledger.beginRun(wanted, [{ pipeline: 'campaigns', client: 'a', window: wanted.window }])
+  const pending = async () => {
+    const values = (await daemon.registry.getSingleMetric('headrace_backfill_chunks')?.get())?.values ?? []
+    return values.find(({ labels }) => labels.pipeline === 'campaigns' && labels.state === 'pending')?.value
+  }
+  while ((await pending()) !== 1) await setTimeout(10)
+  await daemon.ledger.finishRun(run.id)
+  while ((await pending()) !== 0) await setTimeout(10)
+  daemon.stop()
+  t.equal(await daemon.ended, 0)
+})
+
 t.test('chunks of a pipeline that nobody here knows are left alone, and told of once', async t => {
   const folder = t.testdir()
   const source = filledApi().connector(10)
   const known = adsPipeline(source, { schedule: DAILY })
-  const unknown = { ...known, name: 'gone', client: 'a', window: { from: '2026-01-01', to: '2026-01-01' } }
   const daemon = startDaemon(t, { folder, clients: CLIENTS, pipelines: [known] })
-  await daemon.ledger.beginRun(
-    {
-      command: 'backfill',
-      pipeline: 'gone',
-      api: 'ads',
-      window: unknown.window,
-      clients: ['a'],
-      force: false,
-      missing: false,
-      schemaHash: '',
-      pipelineHash: '',
-    },
-    [{ pipeline: 'gone', client: 'a', window: unknown.window }],
-    { served: true },
-  )
+  const wanted = backfillOf('gone')
+  await daemon.ledger.beginRun(wanted, [{ pipeline: 'gone', client: 'a', window: wanted.window }], { served: true })
   await daemon.logged(published(), 9)
   daemon.stop()
   t.equal(await daemon.ended, 0)
@@ -267,5 +284,5 @@ t.test('chunks of a pipeline that nobody here knows are left alone, and told of 
   t.match(warning, { message: '1 chunks of gone wait, a pipeline that this configuration does not have' })
   again.stop()
   await again.ended
-  t.match((await again.ledger.servedProgress()).get('gone'), { pending: 1 })
+  t.match((await again.ledger.openProgress(true)).get('gone'), { pending: 1 })
 })

@@ -167,6 +167,16 @@ export const backfills = dashboard(
   )
   .withPanel(
     lines({
+      title: 'Beside the daemon: chunks by state',
+      about:
+        'Of backfills that somebody runs on the same ledger, as a daemon sees them. What is running and then stands still has been left: the same command takes it up.',
+      unit: 'short',
+      queries: { '{{pipeline}}: {{state}}': `max by (pipeline, state) (headrace_backfill_chunks{${S}})` },
+      runbook: 'HeadraceBackfillAbandoned',
+    }),
+  )
+  .withPanel(
+    lines({
       title: 'Chunks published in an hour',
       about: 'How fast it goes.',
       unit: 'short',

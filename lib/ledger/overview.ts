@@ -36,8 +36,11 @@ export interface LedgerOverview {
   publishedDays(pipeline: string, client?: string): Promise<Map<string, Day[]>>
   /** By client, what was asked for and is neither published nor found unchanged by the chunk that was to do it. */
   undone(pipeline: string): Promise<Map<string, Undone>>
-  /** Chunks of the served runs that are not finished, by pipeline and state; of every pipeline, whether anybody knows it or not. */
-  servedProgress(): Promise<Map<string, RunProgress>>
+  /**
+   * Chunks of the runs that are not finished, by pipeline and state: of those that are served, or of those that a process of its own works on, or has left.
+   * Of every pipeline, whether anybody knows it or not.
+   */
+  openProgress(served: boolean): Promise<Map<string, RunProgress>>
   /** Served chunks of a pipeline that wait for those before it, once for each of them, newest days first; at most `limit`. */
   blocked(pipeline: string, after: readonly Edge[], limit: number): Promise<BlockedChunk[]>
   /** The published days of a pipeline within a window, of every client. */

@@ -116,12 +116,14 @@ export class Scheduler {
   /** Tells how many chunks are in each state: of the runs that are not finished, and of all that need somebody. */
   async #tellChunks({ metrics, warn }: Worker): Promise<void> {
     const { pipelines, ledger } = this.#config
-    const served = await ledger.servedProgress()
+    const served = await ledger.openProgress(true)
+    const byHand = await ledger.openProgress(false)
     for (const { name } of pipelines) {
       const problems = Map.groupBy(await ledger.problems(name, undefined, MOST_PROBLEMS), ({ state }) => state)
       for (const state of CHUNK_STATES) {
         const count = isProblem(state) ? (problems.get(state)?.length ?? 0) : (served.get(name)?.[state] ?? 0)
         metrics.chunks.set({ pipeline: name, state }, count)
+        metrics.backfillChunks.set({ pipeline: name, state }, byHand.get(name)?.[state] ?? 0)
       }
     }
     for (const [name, { pending, parked }] of served) {

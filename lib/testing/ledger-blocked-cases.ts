@@ -83,7 +83,7 @@ export const BLOCKED_CASES: readonly LedgerCase[] = [
       },
       { chunk: { client: 'failed' }, state: 'failed' },
     ])
-    matches((await ledger.servedProgress()).get('q'), { failed: 2, pending: 3 })
+    matches((await ledger.openProgress(true)).get('q'), { failed: 2, pending: 3 })
   }),
 
   ledgerCase('a chunk whose upstream lacks no more days than it may is not failed', async ({ ledger }) => {
@@ -99,12 +99,22 @@ export const BLOCKED_CASES: readonly LedgerCase[] = [
     matches(await ledger.failBlocked('q', [{ pipeline: 'p', gaps: 0.4 }]), [{ missing: ['2026-01-01'] }])
   }),
 
-  ledgerCase('what is served is counted by pipeline and state, until its run is finished', async ({ ledger }) => {
-    await begin(ledger, { clients: ['a', 'b'] })
-    await publish(ledger, await claimed(ledger))
-    matches((await ledger.servedProgress()).get('p'), { published: 1, pending: 1, held: 0 })
-    await publish(ledger, await claimed(ledger))
-    await ledger.finishServed()
-    deepEqual(await ledger.servedProgress(), new Map())
-  }),
+  ledgerCase(
+    'chunks are counted by pipeline and state until their run is finished, those that are served and the others apart',
+    async ({ ledger }) => {
+      await begin(ledger, { clients: ['a', 'b'] })
+      const wanted = request({ clients: ['c'], pipeline: 'alone' })
+      const chunks = [...chunksOf(wanted)]
+      const byHand = await ledger.beginRun(wanted, chunks)
+      await publish(ledger, await claimed(ledger))
+      matches((await ledger.openProgress(true)).get('p'), { published: 1, pending: 1, held: 0 })
+      deepEqual([...(await ledger.openProgress(false)).keys()], ['alone'])
+      matches((await ledger.openProgress(false)).get('alone'), { pending: chunks.length, published: 0 })
+      await publish(ledger, await claimed(ledger))
+      await ledger.finishServed()
+      await ledger.finishRun(byHand.id)
+      deepEqual(await ledger.openProgress(true), new Map())
+      deepEqual(await ledger.openProgress(false), new Map())
+    },
+  ),
 ]

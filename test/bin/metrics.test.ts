@@ -80,6 +80,7 @@ const FAMILIES = {
   headrace_bytes_staged_total: 'counter',
   headrace_chunk_attempts_total: 'counter',
   headrace_chunk_duration_seconds: 'histogram',
+  headrace_backfill_chunks: 'gauge',
   headrace_chunks: 'gauge',
   headrace_chunks_empty_total: 'counter',
   headrace_commit_duration_seconds: 'histogram',

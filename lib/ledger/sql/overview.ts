@@ -91,10 +91,11 @@ async function publishedBy(db: Queries, pipeline: string, client: string, throug
   return row === undefined ? null : String(row.run_id)
 }
 
-/** Chunks of the served runs that are not finished. */
-async function servedProgress(db: Queries): Promise<Map<string, RunProgress>> {
+/** Chunks of the runs that are not finished: of those that are served, or of the others. */
+async function openProgress(db: Queries, served: boolean): Promise<Map<string, RunProgress>> {
   const rows = await db.all(
-    'SELECT c.pipeline, c.state, count(*) AS chunks FROM chunk c JOIN run r ON r.run_id = c.run_id WHERE c.served = 1 AND r.finished_at IS NULL GROUP BY c.pipeline, c.state',
+    'SELECT c.pipeline, c.state, count(*) AS chunks FROM chunk c JOIN run r ON r.run_id = c.run_id WHERE c.served = ? AND r.finished_at IS NULL GROUP BY c.pipeline, c.state',
+    served ? 1 : 0,
   )
   const byPipeline = Map.groupBy(rows, ({ pipeline }) => String(pipeline))
   return new Map([...byPipeline].map(([pipeline, states]) => [pipeline, progressOf(states)]))
@@ -117,7 +118,7 @@ export function overview({ db }: LedgerContext): LedgerOverview {
     extentsUpTo: (pipeline, through, client) => extentsUpTo(db, pipeline, through, client),
     publishedDays: (pipeline, client) => publishedDays(db, pipeline, client),
     undone: pipeline => undone(db, pipeline),
-    servedProgress: () => servedProgress(db),
+    openProgress: served => openProgress(db, served),
     blocked: (pipeline, after, limit) => blocked(db, pipeline, after, limit),
     calendar: (pipeline, window) => calendar(db, pipeline, window),
     publishedBy: (pipeline, client, through) => publishedBy(db, pipeline, client, through),
