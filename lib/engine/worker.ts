@@ -107,6 +107,7 @@ export async function openWorker(
       : await openLineage(target, pipelines, {
           warehouse,
           now,
+          sleep,
           counted: outcome => metrics.lineageEvents.inc({ outcome }),
           losing: reason => call.warn('LINEAGE_LOST', `events of lineage are dropped from now on: ${reason}`),
         })

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
-
 /** Events that may wait for the receiver; beyond it they are dropped. */
 const MOST_WAITING = 1_000
 
@@ -26,8 +24,9 @@ export class Undelivered extends Error {
 /** Takes one event as JSON; rejects with `Undelivered`. */
 export type Deliver = (event: string, signal: AbortSignal) => Promise<void>
 
-/** Who is told what became of events. */
+/** Who is told what became of events, and how long is waited. */
 export interface OutboxHost {
+  sleep(ms: number, signal: AbortSignal): Promise<void>
   counted(outcome: 'delivered' | 'dropped'): void
   /** Called when events begin to be dropped, with the reason; not again until one was delivered. */
   losing(reason: string): void
@@ -62,9 +61,13 @@ export class Outbox {
 
   /** Delivers what waits, within five seconds; what is left then is dropped. */
   async close(): Promise<void> {
-    const late = setTimeout(() => this.#over.abort(), DRAIN_MS)
+    const done = new AbortController()
+    this.#host.sleep(DRAIN_MS, done.signal).then(
+      () => this.#over.abort(),
+      () => undefined,
+    )
     await this.#underWay
-    clearTimeout(late)
+    done.abort()
   }
 
   async #drain(): Promise<void> {
@@ -90,7 +93,7 @@ export class Outbox {
           this.#drop(reason)
           return
         }
-        await delay(pause, undefined, { signal: this.#over.signal }).catch(() => undefined)
+        await this.#host.sleep(pause, this.#over.signal).catch(() => undefined)
       }
     }
   }
