@@ -1,49 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Registry } from 'prom-client'
-import t, { type Test } from 'tap'
-import { backfill, createLog, DataError, defineConfig, sqlite, TransientError } from '../../lib/index.ts'
+import t from 'tap'
 import { VERSION } from '../../lib/version.ts'
-import { AdsApi, ad, adsPipeline } from '../support/ads.ts'
-import { type RunOptions, run } from '../support/run.ts'
-import { openBigQuery } from '../warehouse-bigquery/hosts.ts'
-import { attemptsIn, eventsIn, valid } from './events.ts'
-
-const DAY = { from: '2026-03-01', to: '2026-03-01' }
-
-/** A folder, what the API says, and a backfill that tells a file; `told` gives what was told since it was last asked. */
-function story(t: Test, options: Partial<RunOptions> = {}) {
-  const folder = t.testdir()
-  const api = new AdsApi()
-  const file = join(folder, 'lineage.jsonl')
-  let seen = 0
-  return {
-    folder,
-    api,
-    run: (more: Partial<RunOptions> = {}) =>
-      run({ folder, ...DAY, clients: ['a'], pipeline: adsPipeline(api.connector(10)), lineage: { file }, ...options, ...more }),
-    told: () => {
-      const events = eventsIn(file)
-      const since = events.slice(seen)
-      seen = events.length
-      valid(t, since)
-      return since
-    },
-  }
-}
+import { attemptsIn } from './events.ts'
+import { abandoned, broken, diverged, failed, held, inBigQuery, published, restated, shrunk } from './scenarios.ts'
 
 t.test(
   'a published chunk is told as it begins and as it ends: what was read, what was written, and what of it came from where',
   async t => {
-    const { folder, api, run, told } = story(t)
-    api.set('a', '2026-03-01', [
-      { ...ad('a', '2026-03-01', '1', 3, '1250000'), campaign: { id: '1', name: null } },
-      ad('a', '2026-03-01', '2', 5, '2000000'),
-    ])
-    const { exitCode, run: began } = await run({ lineage: { file: join(folder, 'lineage.jsonl'), namespace: 'staging' } })
-    t.equal(exitCode, 0)
-    const events = told()
+    const folder = t.testdir()
+    const { result, events } = await published(folder)
+    t.equal(result.exitCode, 0)
     t.strictSame(attemptsIn(events), ['START COMPLETE'])
     const [start, end] = events
     const fields = ['account', 'date', 'campaign.id', 'campaign.name', 'metrics.clicks', 'metrics.costMicros']
@@ -53,7 +18,7 @@ t.test(
       producer: `pkg:npm/headrace@${VERSION}`,
       run: {
         facets: {
-          parent: { run: { runId: began.id }, job: { namespace: 'staging', name: 'campaigns' } },
+          parent: { run: { runId: result.run.id }, job: { namespace: 'staging', name: 'campaigns' } },
           nominalTime: { nominalStartTime: '2026-03-01T00:00:00Z', nominalEndTime: '2026-03-02T00:00:00Z' },
           processing_engine: { name: 'headrace', version: VERSION },
           tags: {
@@ -67,7 +32,10 @@ t.test(
       job: {
         namespace: 'staging',
         name: 'campaigns.chunk',
-        facets: { jobType: { processingType: 'BATCH', integration: 'HEADRACE' } },
+        facets: {
+          jobType: { processingType: 'BATCH', integration: 'HEADRACE' },
+          documentation: { description: 'what campaigns cost' },
+        },
       },
       inputs: [api1],
     })
@@ -133,33 +101,24 @@ t.test(
 )
 
 t.test('a chunk that is found unchanged has written nothing, and one that is restated what it replaced', async t => {
-  const { api, run, told } = story(t)
-  const first = ['1', '2', '3'].map(id => ad('a', '2026-03-01', id))
-  api.set('a', '2026-03-01', first)
-  await run()
-  told()
-  await run()
-  const [, unchanged] = told()
+  const { same, other } = await restated(t.testdir())
+  const [, unchanged] = same.events
   t.match(unchanged, { eventType: 'COMPLETE', run: { facets: { tags: { tags: [{}, {}, { value: 'unchanged' }] } } } })
   t.match(unchanged?.outputs, [
     { facets: { dataQualityMetrics: { rowCount: 3 } }, outputFacets: { outputStatistics: { rowCount: 0, size: 0 } } },
   ])
-  api.set('a', '2026-03-01', [...first.slice(1), ad('a', '2026-03-01', '4', 9)])
-  await run()
-  const [, restated] = told()
-  t.match(restated?.outputs, [
+  const [, replaced] = other.events
+  t.match(replaced?.outputs, [
     { facets: { dataQualityMetrics: { rowCount: 3 } }, outputFacets: { outputStatistics: { rowCount: 3 } } },
   ])
-  t.match(restated?.inputs, [
+  t.match(replaced?.inputs, [
     { inputFacets: { dataQualityAssertions: { assertions: [{}, {}, { assertion: 'volume', success: true, actual: '1' }, {}] } } },
   ])
 })
 
 t.test('a chunk that is held has failed, with the check that holds it and the rules that were broken', async t => {
-  const { api, run, told } = story(t)
-  api.set('a', '2026-03-01', [ad('a', '2026-03-01', '1'), ad('a', '2026-03-01', '2', -1)])
-  t.equal((await run()).exitCode, 42)
-  const events = told()
+  const { result, events } = await held(t.testdir())
+  t.equal(result.exitCode, 42)
   t.strictSame(attemptsIn(events), ['START FAIL'])
   t.match(events[1]?.run.facets, {
     errorMessage: { message: /^REJECTS_TOO_MANY: .*1 of 2 records rejected/, programmingLanguage: 'JavaScript' },
@@ -182,16 +141,8 @@ t.test('a chunk that is held has failed, with the check that holds it and the ru
 })
 
 t.test('every try is an attempt of its own, and what an API said in its error is told without what may be a secret', async t => {
-  const { run, told } = story(t)
-  const failing = {
-    name: 'ads',
-    pages: async function* () {
-      yield []
-      throw new TransientError('API_FAILED', { message: 'GET https://u:planted@api.example/x?key=planted with Bearer planted' })
-    },
-  }
-  t.equal((await run({ pipeline: adsPipeline(failing), settings: { attempts: 2 } })).exitCode, 1)
-  const events = told()
+  const { result, events } = await failed(t.testdir())
+  t.equal(result.exitCode, 1)
   t.strictSame(attemptsIn(events), ['START FAIL', 'START FAIL'])
   t.match(
     events.map(({ run: { facets } }) => facets.tags),
@@ -203,68 +154,26 @@ t.test('every try is an attempt of its own, and what an API said in its error is
 })
 
 t.test('an attempt that gives way to two halves, or that is told to stop, is given up and has not failed', async t => {
-  const { api, run, told } = story(t)
-  api.mostDays = 1
-  for (const day of ['2026-03-01', '2026-03-02']) api.set('a', day, [ad('a', day, '1')])
-  await run({ to: '2026-03-02', pipeline: adsPipeline(api.connector(10), { days: 2 }) })
-  t.strictSame(attemptsIn(told()), ['START ABORT', 'START COMPLETE', 'START COMPLETE'])
-  const abort = new AbortController()
-  const stopped = {
-    ...api.connector(10),
-    pages: async function* () {
-      yield []
-      abort.abort()
-      throw new TransientError('ABORTED', { message: 'stopped' })
-    },
-  }
-  await run({ ...DAY, force: true, pipeline: adsPipeline(stopped), stop: abort.signal, abort: abort.signal })
-  t.strictSame(attemptsIn(told()), ['START ABORT'])
+  const { halved, stopped } = await abandoned(t.testdir())
+  t.strictSame(attemptsIn(halved.events), ['START ABORT', 'START COMPLETE', 'START COMPLETE'])
+  t.strictSame(attemptsIn(stopped.events), ['START ABORT'])
 })
 
 t.test('a table in BigQuery is named as the specification says', async t => {
-  const host = await openBigQuery()
-  const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
-  const ledger = sqlite({ path: join(folder, 'ledger.sqlite') })
-  t.teardown(async () => {
-    await ledger.close()
-    await host.close()
-    rmSync(folder, { recursive: true, force: true })
-  })
-  const file = join(folder, 'lineage.jsonl')
-  const api = new AdsApi()
-  api.set('a', '2026-03-01', [ad('a', '2026-03-01', '1'), ad('a', '2026-03-01', '2')])
-  const pipeline = adsPipeline(api.connector(10))
-  const config = defineConfig({ pipelines: [pipeline], clients: ['a'], warehouse: host.warehouse, ledger, lineage: { file } })
-  const never = new AbortController().signal
-  await backfill(
-    config,
-    { pipeline, window: DAY, clients: ['a'] },
-    { log: createLog('silent'), registry: new Registry(), observe: () => {}, control: { stop: never, abort: never } },
-  )
-  const events = eventsIn(file)
-  valid(t, events)
+  const { events, project } = await inBigQuery(t.testdir())
   t.strictSame(attemptsIn(events), ['START COMPLETE'])
   t.match(events[1]?.outputs, [
     {
       namespace: 'bigquery',
-      name: `${host.server.project}.ads.campaigns`,
+      name: `${project}.ads.campaigns`,
       outputFacets: { outputStatistics: { rowCount: 2 } },
     },
   ])
 })
 
 t.test('a guard on the volume is told with what it compared', async t => {
-  const { api, run, told } = story(t)
-  api.set(
-    'a',
-    '2026-03-01',
-    ['1', '2', '3', '4'].map(id => ad('a', '2026-03-01', id)),
-  )
-  await run()
-  told()
-  api.set('a', '2026-03-01', [ad('a', '2026-03-01', '1')])
-  await run()
-  t.match(told()[1]?.inputs, [
+  const { events } = await shrunk(t.testdir())
+  t.match(events[1]?.inputs, [
     {
       inputFacets: {
         dataQualityAssertions: {
@@ -275,17 +184,23 @@ t.test('a guard on the volume is told with what it compared', async t => {
   ])
 })
 
-t.test('an error that is no check of what the API gave says nothing about checks', async t => {
-  const { run, told } = story(t)
-  const broken = {
-    name: 'ads',
-    pages: async function* () {
-      yield []
-      throw new DataError('PAGES_ENDLESS', { message: 'more than 10 pages' })
+t.test('a sum that the API states itself is told with the column it is of', async t => {
+  const { events } = await diverged(t.testdir())
+  t.match(events[1], { eventType: 'FAIL', run: { facets: { errorMessage: { message: /^SOURCE_DIVERGED: / } } } })
+  t.match(events[1]?.inputs, [
+    {
+      inputFacets: {
+        dataQualityAssertions: {
+          assertions: [{}, {}, { assertion: 'sourceTotals', name: 'clicks', success: false, expected: '5', actual: '3' }],
+        },
+      },
     },
-  }
-  await run({ pipeline: adsPipeline(broken) })
-  const [, end] = told()
+  ])
+})
+
+t.test('an error that is no check of what the API gave says nothing about checks', async t => {
+  const { events } = await broken(t.testdir())
+  const [, end] = events
   t.match(end, { eventType: 'FAIL', run: { facets: { errorMessage: { message: 'PAGES_ENDLESS: more than 10 pages' } } } })
   t.notOk(end?.inputs[0]?.inputFacets)
 })

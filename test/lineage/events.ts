@@ -1,7 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import type { Test } from 'tap'
 import type { RunEvent } from '../../lib/lineage/events.ts'
-import { problemsOf } from './schema.ts'
 
 /** The events in a file. */
 export function eventsIn(file: string): RunEvent[] {
@@ -13,13 +11,4 @@ export function eventsIn(file: string): RunEvent[] {
 /** Attempts in the order in which they began, each with the types of its events. */
 export function attemptsIn(events: readonly RunEvent[]): string[] {
   return [...Map.groupBy(events, ({ run }) => run.runId).values()].map(of => of.map(({ eventType }) => eventType).join(' '))
-}
-
-/** Checks every event against the published schemas. */
-export function valid(t: Test, events: readonly RunEvent[]): void {
-  t.strictSame(
-    events.flatMap(event => problemsOf(event)),
-    [],
-    `${events.length} events are as the specification says`,
-  )
 }

@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../free-port.ts'
+import { makeEnvironment } from '../python.ts'
 
 /** An emulator of BigQuery that a package of Python brings. */
 export interface Emulator {
@@ -24,7 +25,7 @@ export interface Emulator {
 /** The engine under both emulators, which has to fit the extensions. */
 const DUCKDB = '1.5.5'
 
-/** Longest an installation and a start may take. */
+/** Longest a step of an installation and a start may take. */
 const INSTALL_MS = 180_000
 const START_MS = 30_000
 
@@ -84,17 +85,13 @@ export function install(emulator: Emulator): string | undefined {
   const python = findPython(pythons)
   if (python === undefined) return `no Python ${pythons.join(' or ')}`
   rmSync(folder, { recursive: true, force: true })
-  const pip = ['-m', 'pip', 'install', '--quiet', '--no-input']
-  const steps: readonly (readonly [string, readonly string[]])[] = [
-    [python, ['-m', 'venv', folder]],
-    [join(folder, 'bin/python'), [...pip, `${name}==${version}`, ...packages]],
+  const lots = [
+    [`${name}==${version}`, ...packages],
     // Apart from the rest: one emulator asks for a newer engine, for which nobody packs the extensions.
-    [join(folder, 'bin/python'), [...pip, `duckdb==${DUCKDB}`, ...extensions.map(one => `duckdb-extension-${one}==${DUCKDB}`)]],
+    [`duckdb==${DUCKDB}`, ...extensions.map(one => `duckdb-extension-${one}==${DUCKDB}`)],
   ]
-  for (const [command, args] of steps) {
-    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: INSTALL_MS })
-    if (status !== 0) return `not installed: ${stderr.trim().split('\n').at(-1) ?? ''}`
-  }
+  const problem = makeEnvironment(folder, python, lots, INSTALL_MS)
+  if (problem !== undefined) return problem
   for (const extension of globSync(join(folder, 'lib/*/site-packages/duckdb_extension_*/extensions/*/*.duckdb_extension'))) {
     const kept = join(folder, '.duckdb/extensions', `v${DUCKDB}`, platformOf())
     mkdirSync(kept, { recursive: true })
