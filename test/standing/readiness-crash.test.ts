@@ -17,7 +17,7 @@ import { openLedger } from '../support/run.ts'
  * and whenever it is, reads the table.
  */
 
-const CHILD = fileURLToPath(new URL('support/restating-child.ts', import.meta.url))
+const CHILD = fileURLToPath(new URL('../support/restating-child.ts', import.meta.url))
 
 /** Each a process: the version of the API it reads, through which day, where it is killed, and how it ends. */
 const STEPS: readonly (readonly [version: string, to: string, place: string, ends: number | 'SIGKILL'])[] = [
