@@ -73,6 +73,7 @@ function allIsWell(): void {
     metrics.completeThrough.set({ pipeline }, seconds() - 20_000)
     metrics.freshnessSlo.set({ pipeline }, 129_600)
     metrics.volumeRatio.set({ pipeline }, 1)
+    metrics.backfillChunks.set({ pipeline, state: 'pending' }, 0)
     metrics.budgetUsed.set({ pipeline, period: 'month' }, 0.4)
     metrics.quotaLeft.set({ api: `${pipeline}-api`, quota: 'day' }, 0.6)
   }
