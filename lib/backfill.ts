@@ -87,8 +87,12 @@ async function workOff(
       },
     })
   } finally {
-    await worker.close()
-    await endPush?.()
+    try {
+      await worker.close()
+    } finally {
+      // Whatever could not be closed, the process lives to say so.
+      await endPush?.()
+    }
   }
 
   const progress = await ledger.progress(run.id)

@@ -1,9 +1,9 @@
 import { pipeline as flow } from 'node:stream/promises'
 import { gen } from 'stream-chain/gen.js'
 import { Attempt, type AttemptTarget, type RunContext, type StagedAttempt } from './attempt/attempt.ts'
-import { guard, isDoubted, restatedDays, sameDays } from './attempt/guards.ts'
+import { guard, mustReadTwice, restatedDays, sameDays } from './attempt/guards.ts'
 import { record } from './attempt/record.ts'
-import { outcomeOf } from './attempt/report.ts'
+import { outcomeOf } from './attempt/telemetry.ts'
 import { chunkText, type Window } from './chunk.ts'
 import type { CompiledPipeline } from './compile.ts'
 import { asHeadraceError, DataError, type HeadraceError } from './errors.ts'
@@ -48,7 +48,7 @@ export function runChunk(
         tell(span, result)
         return result
       } catch (thrown) {
-        attempt.report.abandoned(asHeadraceError(thrown), attempt.summary([]))
+        attempt.telemetry.abandoned(asHeadraceError(thrown), attempt.summary([]))
         throw thrown
       }
     },
@@ -91,17 +91,17 @@ async function publishOrSettle(attempt: Attempt): Promise<ChunkResult> {
   const { attemptId, force } = claim
   let staged: StagedAttempt | undefined
   await context.fault?.('claimed', claim)
-  attempt.report.started()
+  attempt.telemetry.started()
   const published = await ledger.days(chunk.pipeline, chunk.client, chunk.window)
   attempt.published = published
   try {
     staged = await context.reading(() => stage(attempt))
-    if (!force && isDoubted(pipeline, staged, published)) {
+    if (!force && mustReadTwice(pipeline, staged, published)) {
       await staged.target.staging.discard()
       staged = await context.reading(() => stage(attempt.again()))
     }
-    attempt.report.drifted(staged.drifts)
-    attempt.report.compared(staged.sourceTotals)
+    attempt.telemetry.drifted(staged.drifts)
+    attempt.telemetry.compared(staged.sourceTotals)
     const check = (now: StagedAttempt): Member => {
       balance(now)
       guard(pipeline, now, published, force)
@@ -140,12 +140,12 @@ async function publishOrSettle(attempt: Attempt): Promise<ChunkResult> {
     }
     const { state, summary, restatements } = result
     if (member.intent === 'confirm' && state === 'published') {
-      attempt.report.warn(
+      attempt.telemetry.warn(
         'TABLE_DIVERGED',
         `${chunkText(chunk)}: the table did not hold what was published before; written again`,
       )
     }
-    attempt.report.succeeded(state, summary, restatements)
+    attempt.telemetry.succeeded(state, summary, restatements)
     return { state, summary, restatements, error: null, parts: [] }
   } catch (thrown) {
     return await settle(attempt, staged, asHeadraceError(thrown))
@@ -196,8 +196,8 @@ async function stage(attempt: Attempt): Promise<StagedAttempt> {
 /** Makes rejects of the rows that the warehouse refused, and seals what is left. The error stays where it is not for single rows. */
 async function sift(attempt: Attempt, target: AttemptTarget, error: unknown): Promise<StagedAttempt> {
   if (!(error instanceof DataError && error.code === 'STAGED_UNREADABLE')) throw error
-  const { signal, report } = attempt
-  const rejects = await siftRows(target, { signal, warn: (name, message) => report.warn(name, message) })
+  const { signal, telemetry } = attempt
+  const rejects = await siftRows(target, { signal, warn: (name, message) => telemetry.warn(name, message) })
   if (rejects.length === 0) throw error
   attempt.refused(rejects)
   attempt.staged({ ...(await stageBatch({ rejects, deduplicated: 0 }, target)), staged: -rejects.length })
@@ -246,6 +246,6 @@ async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error
   }
   const summary = { ...(staged?.summary ?? attempt.summary([])), finishedAt: context.now() }
   if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
-  attempt.report.failed(settlement, problem, summary)
+  attempt.telemetry.failed(settlement, problem, summary)
   return { state: settlement.state, summary, restatements: [], error: problem, parts: settlement.parts ?? [] }
 }

@@ -19,18 +19,18 @@ import { type Drift, driftsOf } from './drift.ts'
 import { KeyTable } from './fingerprint.ts'
 import { previousRows } from './guards.ts'
 import { Quotas } from './quotas.ts'
-import { Report, type ReportContext } from './report.ts'
 import { settlementOf } from './settlement.ts'
 import type { Shape } from './shape.ts'
 import type { SourceTotal } from './source-totals.ts'
 import type { DaySummary } from './summary.ts'
 import { Tally } from './tally.ts'
+import { Telemetry, type TelemetryContext } from './telemetry.ts'
 
 /** Places where a process may die; tests make it die there. */
 export type FaultPoint = 'claimed' | 'page' | 'batch' | 'staged' | 'committing' | 'committed' | 'recorded'
 
 /** What every attempt of a run shares. */
-export interface RunContext extends ReportContext, ApiContext {
+export interface RunContext extends TelemetryContext, ApiContext {
   readonly ledger: Ledger
   readonly warehouse: Warehouse
   readonly committer: Committer<Recorded>
@@ -73,7 +73,7 @@ export class Attempt {
   readonly compiled: CompiledPipeline
   readonly context: RunContext
   readonly signal: AbortSignal
-  readonly report: Report
+  readonly telemetry: Telemetry
   /** What was published of its days before; known from the ledger before anything is read. */
   published: readonly PublishedDay[] = []
   readonly #span: OpenSpan<'headrace.attempt'>
@@ -96,7 +96,7 @@ export class Attempt {
     this.context = context
     this.signal = AbortSignal.any([signal, this.#over.signal])
     this.#span = span
-    this.report = new Report(claim, compiled, context)
+    this.telemetry = new Telemetry(claim, compiled, context)
     this.#startedAt = context.now()
     this.#tally = new Tally(compiled, claim.chunk)
     this.#http = openHttp(claim, compiled.pipeline.source, { ...context, pace: this.#quotas.heard(context.pace) }, this.signal)
@@ -132,7 +132,7 @@ export class Attempt {
       ...(authorize === undefined ? {} : { authorize }),
       sleep: ms => this.context.sleep(ms, this.signal),
       now: this.context.now,
-      warn: (name, message) => this.report.warn(name, message),
+      warn: (name, message) => this.telemetry.warn(name, message),
       totals: stated => this.#tally.source.state(stated),
     }
     let asked = performance.now()
@@ -143,7 +143,7 @@ export class Attempt {
           hint: 'Nothing of this chunk was published. This is a defect of the connector.',
         })
       }
-      this.report.took('extract', performance.now() - asked)
+      this.telemetry.took('extract', performance.now() - asked)
       metrics.pages.inc(labels)
       metrics.rowsExtracted.inc(labels, page.length)
       this.#tally.pages++
@@ -225,7 +225,7 @@ export class Attempt {
   timed<A extends unknown[], R>(step: Step, work: (...args: A) => R): (...args: A) => R {
     return (...args) => {
       const started = performance.now()
-      const count = (): void => this.report.took(step, performance.now() - started)
+      const count = (): void => this.telemetry.took(step, performance.now() - started)
       const result = work(...args)
       if (result instanceof Promise) void result.finally(count).catch(() => undefined)
       else count()

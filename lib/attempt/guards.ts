@@ -27,7 +27,7 @@ function emptied(days: readonly DaySummary[], published: readonly PublishedDay[]
  * Whether a chunk must be read a second time before anybody believes it: a day became empty, or it is not what the source states. The totals are asked for again
  * with it, not alone: what the source states later says less about what was read before.
  */
-export function isDoubted(
+export function mustReadTwice(
   { checks }: Pipeline,
   { days, sourceTotals }: Pick<Guarded, 'days' | 'sourceTotals'>,
   published: readonly PublishedDay[],

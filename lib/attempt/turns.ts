@@ -8,8 +8,8 @@ import type { Candidate, Turns } from '../steps/commit.ts'
 import { inSpan } from '../trace.ts'
 import type { Warehouse } from '../warehouse/warehouse.ts'
 import { record } from './record.ts'
-import type { Report } from './report.ts'
 import { settlementOf } from './settlement.ts'
+import type { Telemetry } from './telemetry.ts'
 
 /** What the turns of a process need of its surroundings. */
 export interface TurnHost {
@@ -22,7 +22,7 @@ export interface TurnHost {
   now(): number
   sleep(ms: number, signal: AbortSignal): Promise<void>
   /** Tells of an attempt that this process answers for. */
-  report(claim: Claim): Report
+  telemetry(claim: Claim): Telemetry
 }
 
 /** The first pause between two looks whether a table is free; it doubles. */
@@ -32,7 +32,7 @@ const LOOK_MS = 25
 const LOOK_AT_LEAST_MS = 500
 
 /** The turns that the processes on one ledger take. */
-export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, report }: TurnHost): Turns<Recorded> {
+export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, telemetry }: TurnHost): Turns<Recorded> {
   const holder = randomUUID()
   const ms = options.leaseSeconds * 1_000
   /** Attempts of others that could not be published here: theirs are to deal with them. */
@@ -53,7 +53,7 @@ export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, r
         )
         // Whoever has staged it tells of it; but those who are gone cannot.
         if (!orphaned) return
-        report(claim).succeeded(state, recorded.summary, recorded.restatements)
+        telemetry(claim).succeeded(state, recorded.summary, recorded.restatements)
         await warehouse.discard(member)
       },
       refused: async thrown => {
@@ -62,7 +62,7 @@ export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, r
         const error = asHeadraceError(thrown)
         const settlement = settlementOf(error, claim, options, { now: now(), persistent: true })
         await ledger.settle(claim.attemptId, settlement, summary)
-        report(claim).failed(settlement, error, summary)
+        telemetry(claim).failed(settlement, error, summary)
         await warehouse.discard(member)
       },
     }

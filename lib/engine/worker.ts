@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client'
 import { openAccess, type RunAccess } from '../access.ts'
 import { openPacer } from '../attempt/api.ts'
 import type { FaultPoint, RunContext } from '../attempt/attempt.ts'
-import { Report, type ReportContext } from '../attempt/report.ts'
+import { Telemetry, type TelemetryContext } from '../attempt/telemetry.ts'
 import { turnsOf } from '../attempt/turns.ts'
 import type { Chunk } from '../chunk.ts'
 import { type CompiledPipeline, compilePipeline } from '../compile.ts'
@@ -111,7 +111,7 @@ export async function openWorker(
           counted: outcome => metrics.lineageEvents.inc({ outcome }),
           losing: reason => call.warn('LINEAGE_LOST', `events of lineage are dropped from now on: ${reason}`),
         })
-  const telling: ReportContext = { log, metrics, observe, ...(lineage === undefined ? {} : { lineage }) }
+  const telling: TelemetryContext = { log, metrics, observe, ...(lineage === undefined ? {} : { lineage }) }
   const apis = openApis(pipelines, connector => openPacer(connector, ledger, { options: settings, metrics, now, sleep }))
   const accesses = new Map<OAuth | undefined, RunAccess>()
   for (const { source } of pipelines) {
@@ -137,7 +137,7 @@ export async function openWorker(
     signal: control.abort,
     now,
     sleep,
-    report: claim => new Report(claim, known(compiled, claim.chunk.pipeline), telling),
+    telemetry: claim => new Telemetry(claim, known(compiled, claim.chunk.pipeline), telling),
   })
   const shared = {
     warehouse,
@@ -224,14 +224,15 @@ export async function openWorker(
       )
     },
     async close() {
-      await lineage?.close()
-      await dispatcher.close()
-      for (const { pacer } of apis.values()) await pacer.close()
+      // First: nothing that fails may keep tokens from being stored, or from being named.
       for (const access of accesses.values()) {
         for (const grant of await access.close()) {
           log.error({ event: 'grant.lost', grant }, 'its newest tokens were never stored: the account may have to consent again')
         }
       }
+      await dispatcher.close()
+      for (const { pacer } of apis.values()) await pacer.close()
+      await lineage?.close()
     },
   }
 }

@@ -2,7 +2,7 @@ import type { Day, Window } from '../chunk.ts'
 import type { Restatement } from './ledger.ts'
 
 /** A stretch of time in epoch milliseconds; its end is not in it. */
-export interface Stretch {
+export interface TimeRange {
   readonly from: number
   readonly until: number
 }
@@ -43,11 +43,11 @@ export interface RejectedBy {
 /** What the ledger knows of the work that was done, for whoever gives account of a week. */
 export interface LedgerWork {
   /** What was done for a pipeline within some time. */
-  work(pipeline: string, within: Stretch): Promise<Work>
+  work(pipeline: string, within: TimeRange): Promise<Work>
   /** Whenever days of a window were published or found unchanged, the first time first; by attempts that ended at an instant in epoch milliseconds or later. */
   arrivals(pipeline: string, window: Window, since: number): Promise<Arrival[]>
   /** Restatements of a pipeline made within some time, the first one first. */
-  restatedWithin(pipeline: string, within: Stretch): Promise<Restatement[]>
+  restatedWithin(pipeline: string, within: TimeRange): Promise<Restatement[]>
   /** Rejected records of the published days of a window, by client and day. */
   rejectedDays(
     pipeline: string,

@@ -74,8 +74,8 @@ export async function openLineage(
   }
 
   return {
-    started: claim => outbox.put(startOf(job(claim), claim, now())),
-    ended: (claim, ending) => outbox.put(endOf(job(claim), claim, ending, now())),
+    started: claim => outbox.put(() => startOf(job(claim), claim, now())),
+    ended: (claim, ending) => outbox.put(() => endOf(job(claim), claim, ending, now())),
     close: () => outbox.close(),
   }
 }

@@ -39,7 +39,7 @@ export interface OutboxHost {
 export class Outbox {
   readonly #deliver: Deliver
   readonly #host: OutboxHost
-  readonly #waiting: object[] = []
+  readonly #waiting: string[] = []
   readonly #over = new AbortController()
   #underWay: Promise<void> | undefined
   #losing = false
@@ -49,13 +49,19 @@ export class Outbox {
     this.#host = host
   }
 
-  /** Takes an event to be delivered; never throws, and never waits. */
-  put(event: object): void {
+  /** Takes an event to be delivered, as soon as it is made; never throws, and never waits. */
+  put(make: () => object): void {
     if (this.#waiting.length >= MOST_WAITING) {
       this.#drop(`${MOST_WAITING} events wait already`)
       return
     }
-    this.#waiting.push(event)
+    try {
+      this.#waiting.push(JSON.stringify(make()))
+    } catch (error) {
+      // A defect of ours, and no reason for a chunk to fail.
+      this.#drop(`it could not be written: ${error instanceof Error ? error.message : error}`)
+      return
+    }
     this.#underWay ??= this.#drain()
   }
 
@@ -71,8 +77,7 @@ export class Outbox {
   }
 
   async #drain(): Promise<void> {
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
-      await this.#send(JSON.stringify(next))
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) await this.#send(next)
     // Within the same turn as the look that found nothing, or what is put in between would be forgotten.
     this.#underWay = undefined
   }

@@ -1,10 +1,10 @@
 import type { Client } from '../config.ts'
 import { DecimalSum } from '../decimal.ts'
 import type { DriftRecord, Ledger, Restatement } from '../ledger/ledger.ts'
-import type { Stretch } from '../ledger/work.ts'
+import type { TimeRange } from '../ledger/work.ts'
 import { ageOf } from '../monitor/restatement.ts'
 import type { Pipeline } from '../pipeline.ts'
-import type { Span } from './week.ts'
+import type { Period } from './period.ts'
 
 /** How a control total moved. Decimal text. */
 export interface Moved {
@@ -45,7 +45,7 @@ export async function restatedOf(
   pipeline: Pipeline,
   clients: readonly Client[],
   ledger: Ledger,
-  within: Stretch,
+  within: TimeRange,
   measuredLookback: number | undefined,
 ): Promise<Restated> {
   const zones = new Map(clients.map(({ id, timeZone }) => [id, timeZone]))
@@ -85,7 +85,7 @@ function movedOf(column: string, all: readonly Restatement[]): Moved[] {
 }
 
 /** What was rejected of the published days of a report. */
-export async function rejectsOf({ name }: Pipeline, ledger: Ledger, { window }: Span): Promise<Rejects> {
+export async function rejectsOf({ name }: Pipeline, ledger: Ledger, { window }: Period): Promise<Rejects> {
   const rules = new Map<string, number>()
   const clients = new Map<string, number>()
   const count = (counts: Map<string, number>, key: string, more: number) => counts.set(key, (counts.get(key) ?? 0) + more)
@@ -108,6 +108,6 @@ function mostFirst(counts: ReadonlyMap<string, number>): [string, number][] {
 const MOST_DRIFTS = 10_000
 
 /** How records changed that were read within some time: what was seen first then, those seen last first. */
-export async function driftsOf({ name }: Pipeline, ledger: Ledger, { from, until }: Stretch): Promise<DriftRecord[]> {
+export async function driftsOf({ name }: Pipeline, ledger: Ledger, { from, until }: TimeRange): Promise<DriftRecord[]> {
   return (await ledger.drifts(name, MOST_DRIFTS)).filter(({ first }) => first.at >= from && first.at < until)
 }

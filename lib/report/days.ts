@@ -6,7 +6,7 @@ import { median } from '../monitor/baseline.ts'
 import { endOfDay } from '../monitor/deadline.ts'
 import type { Pipeline } from '../pipeline.ts'
 import { calendarOf, type DayCell } from '../standing/calendar.ts'
-import type { Span } from './week.ts'
+import type { Period } from './period.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -53,7 +53,7 @@ export async function dayCounts(
   pipeline: Pipeline,
   clients: readonly Client[],
   ledger: Ledger,
-  { window }: Span,
+  { window }: Period,
   now: number,
 ): Promise<DayCounts> {
   const { rows } = await calendarOf(pipeline, clients, ledger, now, window)

@@ -1,5 +1,5 @@
 import type { Day } from '../chunk.ts'
-import type { Stretch } from '../ledger/work.ts'
+import type { TimeRange } from '../ledger/work.ts'
 import { clientsOf, clientsText, daysText, type Finding, type Level, MONITORS, type MonitorName } from '../monitor/finding.ts'
 import { count, plural } from '../quantity.ts'
 import type { DayCounts } from './days.ts'
@@ -24,7 +24,7 @@ export interface Fix {
 export const MOST_FIXES = 20
 
 /** How many things there are to do, and how many of them are new. */
-export function fixesText(fixes: readonly Fix[], { from }: Stretch): string {
+export function fixesText(fixes: readonly Fix[], { from }: TimeRange): string {
   if (fixes.length === 0) return 'Nothing.'
   const fresh = fixes.filter(({ since }) => since !== null && since >= from).length
   return `${plural(fixes.length, 'thing')}, ${count(fresh)} of them since these days began.`

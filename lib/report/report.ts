@@ -1,7 +1,7 @@
 import { addDays, type Day } from '../chunk.ts'
 import type { Client, Config } from '../config.ts'
 import type { DriftRecord } from '../ledger/ledger.ts'
-import type { Stretch, Work } from '../ledger/work.ts'
+import type { TimeRange, Work } from '../ledger/work.ts'
 import { type Finding, LEVELS } from '../monitor/finding.ts'
 import { grantsOf, watch } from '../monitor/watch.ts'
 import { dayAt } from '../plan/schedule.ts'
@@ -10,7 +10,7 @@ import { type GrantStatus, needsSomebody } from '../standing/grants.ts'
 import { driftsOf, type Rejects, type Restated, rejectsOf, restatedOf } from './changes.ts'
 import { type DayCounts, dayCounts, type Lack } from './days.ts'
 import { type Fix, fixesOf, fixMissing } from './fix.ts'
-import type { Span } from './week.ts'
+import type { Period } from './period.ts'
 
 const DAY_MS = 86_400_000
 
@@ -28,14 +28,14 @@ export interface PipelineReport {
 }
 
 /** What became of some days, as of one instant; usually of a week. */
-export interface Report extends Span {
+export interface Report extends Period {
   /** Epoch milliseconds. */
   readonly now: number
   readonly clients: number
   /** The last day that is over for every client; the last of the window unless that has not ended. */
   readonly overThrough: Day
   /** The time whose work is counted: the days of the window in UTC, as far as they are over. */
-  readonly within: Stretch
+  readonly within: TimeRange
   readonly verdict: Verdict
   readonly pipelines: readonly PipelineReport[]
   /** What is to be done now, the most urgent first. */
@@ -58,7 +58,7 @@ export interface Verdict {
 export interface ReportOptions {
   readonly config: Pick<Config, 'pipelines' | 'ledger'>
   readonly clients: readonly Client[]
-  readonly span: Span
+  readonly period: Period
   /** What encrypts the grants in the ledger, where there is a key. */
   readonly grantKey: string | undefined
   /** Epoch milliseconds. */
@@ -66,32 +66,32 @@ export interface ReportOptions {
 }
 
 /** Gives account of some days. It reads the ledger and nothing else. */
-export async function report({ config, clients, span, grantKey, now }: ReportOptions): Promise<Report> {
+export async function report({ config, clients, period, grantKey, now }: ReportOptions): Promise<Report> {
   const { ledger } = config
-  const { window } = span
+  const { window } = period
   const within = { from: Date.parse(window.from), until: Math.min(now, Date.parse(window.to) + DAY_MS) }
   const { findings, standings } = await watch({ config, clients, grantKey, now })
   const pipelines = await Array.fromAsync(config.pipelines, async (pipeline): Promise<PipelineReport> => {
     const standing = standings.find(one => one.pipeline === pipeline)
     return {
       pipeline: pipeline.name,
-      days: await dayCounts(pipeline, clients, ledger, span, now),
+      days: await dayCounts(pipeline, clients, ledger, period, now),
       restated: await restatedOf(pipeline, clients, ledger, within, standing?.measuredLookback),
-      rejects: await rejectsOf(pipeline, ledger, span),
+      rejects: await rejectsOf(pipeline, ledger, period),
       drifts: await driftsOf(pipeline, ledger, within),
       work: await ledger.work(pipeline.name, within),
     }
   })
   const fixes = whatToFix(findings, pipelines)
-  const overThrough = lastOver(span, clients, now)
+  const overThrough = lastOver(period, clients, now)
   const grants = (await grantsOf(config, clients, grantKey)).filter(grant => grant.configured && isEnding(grant, now))
   return {
-    ...span,
+    ...period,
     now,
     clients: clients.length,
     overThrough,
     within,
-    verdict: verdictOf(span, overThrough, pipelines, findings),
+    verdict: verdictOf(period, overThrough, pipelines, findings),
     pipelines,
     fixes,
     findings: findings.filter(({ level }) => level === 'report'),
@@ -115,7 +115,7 @@ function isEnding({ state, refreshExpiresAt }: GrantStatus, now: number): boolea
 }
 
 /** The last day of the window that is over for every client; the day before it when none is. */
-function lastOver({ window }: Span, clients: readonly Client[], now: number): Day {
+function lastOver({ window }: Period, clients: readonly Client[], now: number): Day {
   const zones = [...new Set(clients.map(({ timeZone }) => timeZone))]
   const over = zones.map(zone => addDays(dayAt(now, zone), -1))
   return [...over, window.to].reduce((a, b) => (a < b ? a : b))
@@ -130,7 +130,7 @@ const SAID: Readonly<Record<Exclude<Lack, 'toCome'>, string>> = {
 }
 
 function verdictOf(
-  { name, window }: Span,
+  { name, window }: Period,
   overThrough: Day,
   pipelines: readonly PipelineReport[],
   findings: readonly Finding[],

@@ -3,8 +3,8 @@ import type { Client, Config } from '../config.ts'
 import { GRANT_KEY } from '../oauth/seal.ts'
 import { dayAt } from '../plan/schedule.ts'
 import { reportPage } from '../report/page.ts'
+import { type PeriodAsked, periodOf } from '../report/period.ts'
 import { report } from '../report/report.ts'
-import { type SpanAsked, spanOf } from '../report/week.ts'
 import { POLICY } from './page/parts.ts'
 import { DAY, TEXT } from './schemas.ts'
 
@@ -13,7 +13,7 @@ export function reportRoute(
   app: FastifyInstance,
   { config, clients, now }: { readonly config: Config; clients(): readonly Client[]; now(): number },
 ): void {
-  app.get<{ readonly Querystring: SpanAsked }>(
+  app.get<{ readonly Querystring: PeriodAsked }>(
     '/v1/report',
     {
       schema: {
@@ -28,8 +28,8 @@ export function reportRoute(
     },
     async ({ query, headers }, reply) => {
       const at = now()
-      const span = spanOf(query, dayAt(at, config.timeZone))
-      const found = await report({ config, clients: clients(), span, grantKey: process.env[GRANT_KEY], now: at })
+      const period = periodOf(query, dayAt(at, config.timeZone))
+      const found = await report({ config, clients: clients(), period, grantKey: process.env[GRANT_KEY], now: at })
       reply.header('vary', 'accept')
       if (!/\btext\/html\b/.test(headers.accept ?? '')) return found
       return reply.header('content-security-policy', POLICY).type('text/html; charset=utf-8').send(reportPage(found).text)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Drift } from '../../lib/attempt/drift.ts'
-import { type Guarded, guard, isDoubted, previousRows, restatedDays, sameDays } from '../../lib/attempt/guards.ts'
+import { type Guarded, guard, mustReadTwice, previousRows, restatedDays, sameDays } from '../../lib/attempt/guards.ts'
 import type { SourceTotal } from '../../lib/attempt/source-totals.ts'
 import type { DaySummary } from '../../lib/attempt/summary.ts'
 import { defineConnector } from '../../lib/connector.ts'
@@ -104,13 +104,13 @@ t.test('a share that is met exactly is met, whatever doubles make of it', async 
 
 t.test('a day is suspiciously empty when it had rows and now has neither rows nor rejects', async t => {
   const pipeline = pipelineWith({})
-  t.ok(isDoubted(pipeline, staged([1, 0]), published(1, 5)))
-  t.ok(isDoubted(pipelineWith({ empty: 'hold' }), staged([0]), published(5)))
-  t.notOk(isDoubted(pipelineWith({ empty: 'allow' }), staged([0]), published(5)))
-  t.notOk(isDoubted(pipeline, staged([0]), published(0)), 'it was empty before')
-  t.notOk(isDoubted(pipeline, staged([0]), []), 'it was never published')
-  t.notOk(isDoubted(pipeline, staged([0], 3), published(5)), 'all of it was rejected')
-  t.notOk(isDoubted(pipeline, staged([1, 1]), published(1, 5)), 'it has rows')
+  t.ok(mustReadTwice(pipeline, staged([1, 0]), published(1, 5)))
+  t.ok(mustReadTwice(pipelineWith({ empty: 'hold' }), staged([0]), published(5)))
+  t.notOk(mustReadTwice(pipelineWith({ empty: 'allow' }), staged([0]), published(5)))
+  t.notOk(mustReadTwice(pipeline, staged([0]), published(0)), 'it was empty before')
+  t.notOk(mustReadTwice(pipeline, staged([0]), []), 'it was never published')
+  t.notOk(mustReadTwice(pipeline, staged([0], 3), published(5)), 'all of it was rejected')
+  t.notOk(mustReadTwice(pipeline, staged([1, 1]), published(1, 5)), 'it has rows')
 })
 
 t.test('an empty day holds the chunk only under the policy to hold, and names itself', async t => {
@@ -173,13 +173,13 @@ t.test(
     })
     const warn = pipelineWith({ sourceTotals: { policy: 'warn' } })
     for (const some of [{}, { stated: null, unreadable: 'it states none' }]) {
-      t.ok(isDoubted(pipelineWith({}), differing(some), []))
-      t.notOk(isDoubted(warn, differing(some), []))
+      t.ok(mustReadTwice(pipelineWith({}), differing(some), []))
+      t.notOk(mustReadTwice(warn, differing(some), []))
       t.equal(codeOf(pipelineWith({}), differing(some), []), 'SOURCE_DIVERGED')
       t.equal(codeOf(warn, differing(some), []), 'passed')
       t.equal(codeOf(pipelineWith({}), differing(some), [], true), 'passed')
     }
-    t.notOk(isDoubted(pipelineWith({}), differing({ agrees: true }), []))
+    t.notOk(mustReadTwice(pipelineWith({}), differing({ agrees: true }), []))
     t.equal(codeOf(pipelineWith({}), differing({ agrees: true }), []), 'passed')
     t.throws(() => guard(pipelineWith({}), differing({}), [], false), {
       message: 'visits/a/2026-01-01: clicks is 10 at the source, 7 staged and 1 rejected; read twice',

@@ -125,17 +125,37 @@ t.test('beyond a thousand events that wait, further ones are dropped without wai
     counted: outcome => counts[outcome]++,
     losing: reason => void reasons.push(reason),
   })
-  for (let event = 0; event < 1_500; event++) outbox.put({ event })
+  for (let event = 0; event < 1_500; event++) outbox.put(() => ({ event }))
   t.strictSame(counts, { delivered: 0, dropped: 499 }, 'one is under way')
   t.strictSame(reasons, ['1000 events wait already'])
   first.resolve()
   await outbox.close()
   t.strictSame(counts, { delivered: 1_001, dropped: 499 })
   for (let event = 0; event < 3; event++) {
-    outbox.put({ event })
+    outbox.put(() => ({ event }))
     await setImmediate()
   }
   t.equal(counts.delivered, 1_004, 'an event that comes after a pause is delivered too')
+})
+
+t.test('an event that cannot be made is dropped with its reason, and harms neither who tells it nor the next', async t => {
+  const arrived: string[] = []
+  const counts = { delivered: 0, dropped: 0 }
+  const reasons: string[] = []
+  const outbox = new Outbox(async event => void arrived.push(event), {
+    sleep: ms => delay(ms),
+    counted: outcome => counts[outcome]++,
+    losing: reason => void reasons.push(reason),
+  })
+  outbox.put(() => {
+    throw new Error('a defect')
+  })
+  outbox.put(() => ({ rows: 1n }))
+  outbox.put(() => ({ rows: 1 }))
+  await outbox.close()
+  t.strictSame(arrived, ['{"rows":1}'])
+  t.strictSame(counts, { delivered: 1, dropped: 2 })
+  t.strictSame(reasons, ['it could not be written: a defect'])
 })
 
 t.test('several processes append whole lines to one file', async t => {

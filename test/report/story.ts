@@ -4,8 +4,8 @@ import { defineConnector } from '../../lib/connector.ts'
 import { type Config, defineConfig, definePipeline, duckdb, type Pipeline } from '../../lib/index.ts'
 import type { AttemptSummary, Ledger, Restatement, Settlement } from '../../lib/ledger/ledger.ts'
 import { client, day, integer } from '../../lib/mapping.ts'
+import { type PeriodAsked, periodOf } from '../../lib/report/period.ts'
 import { type Report, report } from '../../lib/report/report.ts'
-import { type SpanAsked, spanOf } from '../../lib/report/week.ts'
 import { date, defineTable, int64, string } from '../../lib/table.ts'
 import { begin, type Clock, claimOf, day as dayOf, stage, summaryOf } from '../ledger/kit.ts'
 
@@ -111,10 +111,10 @@ export async function reportOf(
   ledger: Ledger,
   pipelines: readonly Pipeline[],
   entries: readonly ClientEntry[],
-  { now = MONDAY, ...asked }: SpanAsked & { readonly now?: number } = {},
+  { now = MONDAY, ...asked }: PeriodAsked & { readonly now?: number } = {},
 ): Promise<Report> {
   const config = configOf(ledger, pipelines, entries)
   const clients = await resolveClients(config, undefined, new AbortController().signal)
-  const span = spanOf(asked, new Date(now).toISOString().slice(0, 10))
-  return await report({ config, clients, span, grantKey: undefined, now })
+  const period = periodOf(asked, new Date(now).toISOString().slice(0, 10))
+  return await report({ config, clients, period, grantKey: undefined, now })
 }

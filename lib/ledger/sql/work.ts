@@ -1,6 +1,6 @@
 import type { Window } from '../../chunk.ts'
 import type { AttemptSummary } from '../ledger.ts'
-import type { Arrival, LedgerWork, RejectedBy, Stretch, Work } from '../work.ts'
+import type { Arrival, LedgerWork, RejectedBy, TimeRange, Work } from '../work.ts'
 import type { LedgerContext, Queries } from './database.ts'
 import { restatement } from './recent.ts'
 
@@ -17,7 +17,7 @@ const SUMS = {
 } as const
 
 /** What was done within some time. */
-async function workDone(db: Queries, pipeline: string, { from, until }: Stretch): Promise<Work> {
+async function workDone(db: Queries, pipeline: string, { from, until }: TimeRange): Promise<Work> {
   const sums = Object.values(SUMS).map(column => `coalesce(sum(1.0 * ${column}), 0) AS ${column}`)
   const row = await db.get(
     `SELECT count(*) AS attempts, count(CASE WHEN outcome NOT IN ('published', 'unchanged') THEN 1 END) AS stopped, ${sums.join(', ')} ` +

@@ -2,13 +2,13 @@ import { addDays, type Day, dayCount, parseWindow, toEpochDay, type Window } fro
 import { ConfigError } from '../errors.ts'
 
 /** The days that a report is about, and what they are called. */
-export interface Span {
+export interface Period {
   readonly name: string
   readonly window: Window
 }
 
 /** What whoever wants a report says of its days; nothing means the last week that is over. */
-export interface SpanAsked {
+export interface PeriodAsked {
   /** A week of ISO 8601, `2026-W47`. */
   readonly week?: string | undefined
   readonly from?: string | undefined
@@ -19,7 +19,7 @@ export interface SpanAsked {
 const MOST_DAYS = 31
 
 /** The days that are asked for. Throws `USAGE` when there are no such days, when they are too many, or when none of them has begun; `today` is the current day. */
-export function spanOf({ week, from, to }: SpanAsked, today: Day): Span {
+export function periodOf({ week, from, to }: PeriodAsked, today: Day): Period {
   const window =
     week !== undefined ? weekWindow(week) : from === undefined && to === undefined ? lastWeek(today) : named(from, to)
   if (week !== undefined && (from !== undefined || to !== undefined))

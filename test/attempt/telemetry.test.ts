@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { OUTCOMES } from '../../lib/attempt/report.ts'
+import { OUTCOMES } from '../../lib/attempt/telemetry.ts'
 import { type Connector, DataError, defineConnector, TransientError } from '../../lib/index.ts'
 import { sql } from '../ledger/kit.ts'
 import { type AdRecord, AdsApi, ad, adsPipeline } from '../support/ads.ts'

@@ -11,7 +11,7 @@ import { CHANGES, type Change, type Drift, driftsText } from './drift.ts'
 import { type SourceTotal, sourceTotalsText } from './source-totals.ts'
 
 /** Where an attempt is told of. */
-export interface ReportContext {
+export interface TelemetryContext {
   readonly log: Log
   readonly metrics: Metrics
   readonly observe: Observer
@@ -56,15 +56,15 @@ const LEVELS: Readonly<Record<Outcome, Exclude<LogLevel, 'silent'>>> = {
 }
 
 /** Tells the log, the metrics and whoever watches what becomes of one attempt: of its end exactly once. */
-export class Report {
+export class Telemetry {
   readonly #claim: Claim
   readonly #compiled: CompiledPipeline
-  readonly #context: ReportContext
+  readonly #context: TelemetryContext
   /** Milliseconds spent in each step, as far as this process took it. */
   readonly #steps: Partial<Record<Step, number>> = {}
   #ended = false
 
-  constructor(claim: Claim, compiled: CompiledPipeline, context: ReportContext) {
+  constructor(claim: Claim, compiled: CompiledPipeline, context: TelemetryContext) {
     this.#claim = claim
     this.#compiled = compiled
     this.#context = context
