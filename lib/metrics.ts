@@ -86,7 +86,7 @@ export function createMetrics(registry: Registry) {
     ),
     divergences: counter('headrace_divergences_total', 'Commits whose counts did not match what was expected.', 'pipeline'),
     warnings: counter('headrace_warnings_total', 'Warnings by name.', 'name'),
-    commits: counter('headrace_commits_total', 'Transactions by outcome.', 'outcome'),
+    commits: counter('headrace_commits_total', 'Transactions by outcome.', 'pipeline', 'outcome'),
     commitChunks: histogram(
       'headrace_commit_group_chunks',
       'Chunks per transaction.',
@@ -172,7 +172,7 @@ export function startAtZero(metrics: Metrics, pipeline: string, api: string): vo
   for (const step of STEPS) metrics.stepSeconds.inc({ pipeline, step }, 0)
   for (const reason of Object.keys(RULES)) metrics.rowsRejected.inc({ pipeline, reason }, 0)
   for (const name of Object.keys(WARNINGS)) metrics.warnings.inc({ name }, 0)
-  for (const outcome of ['published', 'refused', 'failed']) metrics.commits.inc({ outcome }, 0)
+  for (const outcome of ['published', 'refused', 'failed']) metrics.commits.inc({ pipeline, outcome }, 0)
   for (const outcome of ['delivered', 'dropped']) metrics.lineageEvents.inc({ outcome }, 0)
   for (const code_class of ['2xx', '3xx', '4xx', '5xx', 'none']) metrics.apiRequests.inc({ api, code_class }, 0)
   for (const change of Object.keys(CHANGES)) metrics.schemaChanges.inc({ pipeline, change }, 0)

@@ -172,8 +172,8 @@ export async function openWorker(
           // It is nobody's alone, and whose turn it happens in is chance.
           { parent: null, links: traces },
         ),
-      onCommitted: (members, seconds, outcome) => {
-        metrics.commits.inc({ outcome })
+      onCommitted: ({ pipeline, members, seconds, outcome }) => {
+        metrics.commits.inc({ pipeline, outcome })
         metrics.commitChunks.observe({ warehouse: warehouse.name }, members)
         metrics.commitSeconds.observe({ warehouse: warehouse.name }, seconds)
       },

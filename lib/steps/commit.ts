@@ -26,8 +26,17 @@ export interface CommitOptions<R> {
   readonly onCommitting: (members: readonly Member[]) => Promise<void>
   /** Runs the transaction of a group; whoever traces comes in between. */
   readonly transaction: <T>(group: Group, commit: () => Promise<T>) => Promise<T>
-  /** Called after each transaction with its size, seconds and end. */
-  readonly onCommitted: (members: number, seconds: number, outcome: 'published' | 'refused' | 'failed') => void
+  /** Called after each transaction. */
+  readonly onCommitted: (transaction: Transaction) => void
+}
+
+/** What became of a transaction. */
+export interface Transaction {
+  readonly pipeline: string
+  readonly members: number
+  readonly seconds: number
+  /** `refused` is tried again without those at fault, or in halves; `failed` is over. */
+  readonly outcome: 'published' | 'refused' | 'failed'
 }
 
 /** Chunks that are published together. */
@@ -202,9 +211,11 @@ export class Committer<R> {
 
   async #commit(queue: Queue<R>, group: readonly Waiting<R>[]): Promise<void> {
     const started = performance.now()
-    const done = (outcome: 'published' | 'refused' | 'failed'): void =>
-      this.#options.onCommitted(group.length, (performance.now() - started) / 1_000, outcome)
-    const { table, totals } = queue.target
+    const { name: pipeline, table, totals } = queue.target
+    const done = (outcome: Transaction['outcome']): void => {
+      const seconds = (performance.now() - started) / 1_000
+      this.#options.onCommitted({ pipeline, members: group.length, seconds, outcome })
+    }
     const groupId = randomUUID()
     let publications: readonly Publication[]
     try {

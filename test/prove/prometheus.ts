@@ -58,7 +58,7 @@ function work(): void {
     metrics.chunkAttempts.inc({ pipeline, outcome: 'success' }, 2)
     metrics.chunkSeconds.observe({ pipeline }, 4)
   }
-  metrics.commits.inc({ outcome: 'published' })
+  metrics.commits.inc({ pipeline: 'ads', outcome: 'published' })
   metrics.commitSeconds.observe({ warehouse: 'duckdb' }, 0.4)
   metrics.schedulerTick.set(seconds())
   for (const monitor of ['empty', 'volume', 'credentials']) metrics.monitorRun.set({ monitor }, seconds())

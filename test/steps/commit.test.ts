@@ -83,7 +83,8 @@ function held(options: Partial<CommitOptions<Committed>> = {}) {
   const publishing = committing(warehouse.warehouse, {
     groupChunks: 10,
     groupRows: 1_000,
-    onCommitted: (members, seconds, outcome) => void outcomes.push(`${members} ${outcome}${seconds >= 0 ? '' : ' too early'}`),
+    onCommitted: ({ members, seconds, outcome }) =>
+      void outcomes.push(`${members} ${outcome}${seconds >= 0 ? '' : ' too early'}`),
     ...options,
   })
   const publish = (client: string, rows?: number, table: Table = ads): Promise<string> =>
@@ -306,7 +307,7 @@ t.test('a warehouse that forgets a member, or refuses somebody else, is found ou
 t.test('in a real warehouse groups form by themselves, and those at fault keep nobody back', async t => {
   const { warehouse, path } = await prepared(t, ads)
   const sizes: number[] = []
-  const publish = committing(warehouse, { groupChunks: 7, onCommitted: members => void sizes.push(members) })
+  const publish = committing(warehouse, { groupChunks: 7, onCommitted: ({ members }) => void sizes.push(members) })
   const clients = Array.from({ length: 40 }, (_, index) => `c${10 + index}`)
   const results = await Promise.allSettled(
     clients.map(async (client, index) => {

@@ -174,7 +174,7 @@ t.test('fifty chunks that fit under the ceiling by halves are published by three
   const ended: string[] = []
   const publish = committing(host.warehouse, {
     groupChunks: 50,
-    onCommitted: (members, _, outcome) => void ended.push(`${members} ${outcome}`),
+    onCommitted: ({ members, outcome }) => void ended.push(`${members} ${outcome}`),
   })
   const members = await Promise.all(Array.from({ length: 51 }, (_, index) => staged(host, `client ${index}`, ['x'])))
   await Promise.all(members.map(member => publish(ads, TOTALS, member)))
