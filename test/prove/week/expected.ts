@@ -59,7 +59,7 @@ export const EXPECTED: readonly Expected[] = [
     ['HeadraceDataStale', visits, 20],
     ['HeadraceChunksFailing', visits, 25],
     ['HeadraceChunksParked', visits, 45],
-    ['HeadraceCommitsFailing', {}],
+    ['HeadraceCommitsFailing', visits, 30],
   ]),
   ...of('killed', FAULTS.killed.from, 5, [
     ['HeadraceDown', {}, 10],
