@@ -94,7 +94,9 @@ async function publishedBy(db: Queries, pipeline: string, client: string, throug
 /** Chunks of the runs that are not finished: of those that are served, or of the others. */
 async function openProgress(db: Queries, served: boolean): Promise<Map<string, RunProgress>> {
   const rows = await db.all(
-    'SELECT c.pipeline, c.state, count(*) AS chunks FROM chunk c JOIN run r ON r.run_id = c.run_id WHERE c.served = ? AND r.finished_at IS NULL GROUP BY c.pipeline, c.state',
+    // SQLite keeps the order of a cross join: the few runs first, and then their chunks.
+    'SELECT c.pipeline, c.state, count(*) AS chunks FROM run r CROSS JOIN chunk c ' +
+      'WHERE r.finished_at IS NULL AND c.run_id = r.run_id AND c.served = ? GROUP BY c.pipeline, c.state',
     served ? 1 : 0,
   )
   const byPipeline = Map.groupBy(rows, ({ pipeline }) => String(pipeline))

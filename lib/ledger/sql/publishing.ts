@@ -2,6 +2,7 @@ import type { AttemptSummary } from '../ledger.ts'
 import { mayBeAlive } from '../owner.ts'
 import type { Priority } from '../pace.ts'
 import type { PublishingLedger, Recorded, StagedChunk } from '../publishing.ts'
+import { ACTIVE_STATES, sqlList } from '../states.ts'
 import type { LedgerContext, SqlRow } from './database.ts'
 import { chunkRecord } from './reader.ts'
 import { restatement } from './recent.ts'
@@ -68,7 +69,9 @@ export function publishing({ db, owner }: LedgerContext): PublishingLedger {
       const now = await db.now()
       const rows = await db.all(
         'SELECT c.*, a.generation, a.member, a.summary FROM chunk c JOIN attempt a ON a.attempt_id = c.attempt_id ' +
-          "WHERE c.pipeline = ? AND c.state = 'staged' AND c.offered_until > ? AND c.lease_owner <> ? ORDER BY a.generation",
+          // Staged are active; SQLite takes the index of those only when it is told.
+          `WHERE c.pipeline = ? AND c.state IN (${sqlList(ACTIVE_STATES)}) AND c.state = 'staged' AND c.offered_until > ? AND c.lease_owner <> ? ` +
+          'ORDER BY a.generation',
         pipeline,
         now,
         owner,

@@ -129,11 +129,11 @@ async function allDays(db: Queries, pipeline: string, client: string): Promise<P
   return (await db.all('SELECT * FROM day WHERE pipeline = ? AND client = ? ORDER BY day', pipeline, client)).map(publishedDay)
 }
 
-/** Clients with published days or known chunks. */
+/** Clients with published days or known chunks. Every chunk that is published has published days. */
 async function clients(db: Queries, pipeline: string): Promise<string[]> {
   const rows = await db.all(
     'SELECT client FROM day WHERE pipeline = ? ' +
-      'UNION SELECT c.client FROM run r JOIN chunk c ON c.run_id = r.run_id WHERE r.pipeline = ? ORDER BY 1',
+      "UNION SELECT client FROM chunk WHERE pipeline = ? AND state NOT IN ('published', 'unchanged') ORDER BY 1",
     pipeline,
     pipeline,
   )

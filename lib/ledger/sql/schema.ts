@@ -236,4 +236,7 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE attempt ADD COLUMN quotas TEXT NOT NULL DEFAULT '{}';
   `,
+  `
+  CREATE INDEX run_started ON run (started_at, run_id);
+  `,
 ]

@@ -57,9 +57,10 @@ const PUBLISHED =
   '(SELECT count(*) FROM day d WHERE d.pipeline = ? AND d.client = c.client AND d.day BETWEEN c.window_from AND c.window_to ' +
   'AND d.doubted_by IS NULL) >= c.days * (1.0 - ?)'
 
-/** That a pipeline has a chunk of days of this one, of which more must be said; takes its name. */
+/** That a pipeline has a chunk of days of this one that is not done, of which more must be said; takes its name. */
 const OVERLAPPING =
-  'EXISTS (SELECT 1 FROM chunk u WHERE u.pipeline = ? AND u.client = c.client AND u.window_from <= c.window_to AND u.window_to >= c.window_from'
+  'EXISTS (SELECT 1 FROM chunk u WHERE u.pipeline = ? AND u.client = c.client AND u.window_from <= c.window_to AND u.window_to >= c.window_from ' +
+  "AND u.state NOT IN ('published', 'unchanged')"
 
 /** That a pipeline is about to publish days of a chunk; takes its name. */
 const ABOUT_TO = `${OVERLAPPING} AND u.served = 1 AND u.state IN (${UNDER_WAY}))`
