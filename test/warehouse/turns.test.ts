@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { TransientError } from '../../lib/errors.ts'
-import { Database } from '../../lib/warehouse/duckdb/database.ts'
+import { Database, type Turn } from '../../lib/warehouse/duckdb/database.ts'
 import { duckdb } from '../../lib/warehouse/duckdb/duckdb.ts'
 import { ad, ads, calling, child, folder, prepared, stage, TOTALS } from './kit.ts'
 
@@ -230,4 +230,32 @@ t.test('what a killed process spilled is removed with the next turn that writes'
   writeFileSync(`${path}.spill/duckdb_temp_storage_DEFAULT-0.tmp`, 'left')
   await databaseAt(path).turn('write', async ({ run }) => void (await run('CREATE TABLE x (n INTEGER)')), calling())
   t.notOk(existsSync(`${path}.spill/duckdb_temp_storage_DEFAULT-0.tmp`))
+})
+
+t.test('a turn that spilled leaves nothing, and the next may spill too', async t => {
+  const path = join(folder(t), 'x.duckdb')
+  const small = new Database({
+    path,
+    memoryLimit: '60MB',
+    threads: 1,
+    tempDirectory: `${path}.spill`,
+    patienceMs: 1_000,
+  })
+  const sort = ({ query }: Turn): Promise<unknown> =>
+    query(
+      'CREATE OR REPLACE TEMP TABLE x AS SELECT i, md5(i::VARCHAR) AS text FROM range(1000000) r(i) ORDER BY text',
+      'SELECT count(*) AS n FROM x',
+    )
+  for (const time of ['first', 'second']) {
+    const spilled = await small.turn(
+      'write',
+      async turn => {
+        t.strictSame(await sort(turn), [{ n: '1000000' }], time)
+        return existsSync(`${path}.spill`)
+      },
+      calling(),
+    )
+    t.ok(spilled, `${time}: it was more than fits`)
+    t.notOk(existsSync(`${path}.spill`), `${time}: nothing is left`)
+  }
 })
