@@ -107,6 +107,7 @@ export function publishedDay(day: string, more: Partial<PublishedDay> = {}): Pub
     client: 'a',
     attemptId: 'x',
     publishedAt: 1,
+    readAt: more.publishedAt ?? 1,
     doubtful: false,
     day,
     rows: 1,

@@ -71,7 +71,18 @@ function airportDay(client: string, day: string, row: Readonly<Record<string, un
     ...(rows === 0 ? {} : { distance: span('nearest', 'furthest'), delay: span('earliest', 'latest') }),
   }
   return {
-    day: { client, day, rows, rejected: 0, fingerprint: '', totals, attemptId: '', publishedAt, doubtful: false },
+    day: {
+      client,
+      day,
+      rows,
+      rejected: 0,
+      fingerprint: '',
+      totals,
+      attemptId: '',
+      publishedAt,
+      readAt: publishedAt,
+      doubtful: false,
+    },
     chunk: { client, from: day, to: day, rows, finishedAt: publishedAt, columns, sourceTotals: [] },
   }
 }

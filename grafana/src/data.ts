@@ -131,6 +131,15 @@ export const pipeline = dashboard(
   )
   .withPanel(
     lines({
+      title: 'Totals that the source states',
+      about:
+        'Sums and counts that the source states itself, compared with what was read, in 24 hours. diverged: read again, then held or told of. unreadable: it stated none, or no number.',
+      unit: 'short',
+      queries: { '{{pipeline}}: {{result}}': `sum by (pipeline, result) (increase(headrace_source_totals_total{${S}}[1d]))` },
+    }),
+  )
+  .withPanel(
+    lines({
       title: 'Changes of the records',
       about: 'Fields and values that came, went or changed their type, in 24 hours. Missing and type_changed break columns.',
       unit: 'short',

@@ -129,6 +129,8 @@ export interface PublishedDay extends DaySummary {
   readonly attemptId: string
   /** Epoch milliseconds. */
   readonly publishedAt: number
+  /** When it was read last, to be published or to be found unchanged; epoch milliseconds. */
+  readonly readAt: number
   /** A commit of this day was begun and its end is not known: the table may hold something else. */
   readonly doubtful: boolean
 }

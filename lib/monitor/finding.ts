@@ -29,7 +29,7 @@ export const MONITORS = {
   },
   completeness: {
     levels: ['ticket'],
-    means: 'Days that are due are missing, in doubt, or were read before they were over.',
+    means: 'Days that are due are missing, or were read before they were over.',
     safe: 'What is published stays as it was; other chunks go on.',
     action: 'Fill them with `headrace backfill --missing` over these days.',
   },

@@ -3,7 +3,7 @@ import type { PublishedDay } from '../ledger/ledger.ts'
 import { median } from './baseline.ts'
 import { endOfDay } from './deadline.ts'
 import { clientsOf, clientsText, daysText, type Finding, numberText, type Place, percentText } from './finding.ts'
-import { findingAt, firstWatched, isJudged, isWhole, type Watched } from './watched.ts'
+import { findingAt, firstWatched, isJudged, isOver, type Watched } from './watched.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -34,10 +34,10 @@ export function punctuality({ now, pipeline, clients, days }: Watched): Punctual
     const first = Math.max(firstWatched(now), known.size === 0 ? due : Math.min(...known.keys()))
     const missing: Day[] = []
     let complete = first - 1
-    const whole = [...known].flatMap(([epochDay, day]) => (isWhole(day, timeZone) ? [epochDay] : []))
+    const over = [...known].flatMap(([epochDay, day]) => (isOver(day, timeZone) ? [epochDay] : []))
     for (let epochDay = first; ; epochDay++) {
       const day = known.get(epochDay)
-      const there = day !== undefined && isWhole(day, timeZone)
+      const there = day !== undefined && isOver(day, timeZone)
       if (there && complete === epochDay - 1) complete = epochDay
       if (!there && epochDay > due) break
       if (!there) missing.push(fromEpochDay(epochDay))
@@ -46,7 +46,7 @@ export function punctuality({ now, pipeline, clients, days }: Watched): Punctual
       client,
       timeZone,
       due: fromEpochDay(due),
-      newest: whole.length === 0 ? null : fromEpochDay(Math.max(...whole)),
+      newest: over.length === 0 ? null : fromEpochDay(Math.max(...over)),
       missing,
       completeThrough: complete < first ? null : fromEpochDay(complete),
     }

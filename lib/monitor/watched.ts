@@ -57,9 +57,14 @@ export function isJudged(epochDay: number, now: number): boolean {
   return epochDay >= Math.floor(now / DAY_MS) - JUDGED_DAYS
 }
 
+/** Whether a day was read after it was over. If its last commit is in doubt, the table holds that day or the one before it, and each is whole. */
+export function isOver({ day, readAt }: PublishedDay, timeZone: string): boolean {
+  return readAt >= endOfDay(day, timeZone)
+}
+
 /** Whether a day was read after it was over, and what the table holds of it is certain. */
-export function isWhole({ day, publishedAt, doubtful }: PublishedDay, timeZone: string): boolean {
-  return !doubtful && publishedAt >= endOfDay(day, timeZone)
+export function isWhole(day: PublishedDay, timeZone: string): boolean {
+  return !day.doubtful && isOver(day, timeZone)
 }
 
 /** A whole day that is judged, and the days of its client. */

@@ -52,12 +52,21 @@ t.test('a gap in the past is missing, and a chunk that is held for it is told of
   t.equal(completeness({ ...watched, problems: [{ ...problem, state: 'parked' }] }).length, 1)
 })
 
-t.test('a day in doubt is missing, and so is one that was read before its end', async t => {
-  const early = Date.parse(`${YESTERDAY}T18:00:00Z`)
-  for (const more of [{ doubtful: true }, { publishedAt: early }]) {
-    const days = daysOfClient('a', ago => (ago === 0 ? more : {}))
-    t.match(freshness(watchedOf({ days, more: promised })), [{ places: [{ client: 'a', day: YESTERDAY }] }])
-  }
+t.test('a day that was read before its end is missing', async t => {
+  const days = daysOfClient('a', ago => (ago === 0 ? { publishedAt: Date.parse(`${YESTERDAY}T18:00:00Z`) } : {}))
+  t.match(freshness(watchedOf({ days, more: promised })), [{ places: [{ client: 'a', day: YESTERDAY }] }])
+})
+
+t.test('a day that was published before its end and found unchanged after it is there', async t => {
+  const publishedAt = Date.parse(`${YESTERDAY}T18:00:00Z`)
+  const days = daysOfClient('a', ago => (ago === 0 ? { publishedAt, readAt: publishedAt + 10 * 3_600_000 } : {}))
+  t.strictSame(freshness(watchedOf({ days, more: promised })), [])
+})
+
+t.test('a day whose last commit is in doubt is there, as it was or as it was about to be', async t => {
+  const watched = watchedOf({ days: daysOfClient('a', () => ({ doubtful: true })), more: promised })
+  t.strictSame([...freshness(watched), ...completeness(watched)], [])
+  t.match(punctuality(watched), [{ missing: [], completeThrough: YESTERDAY }])
 })
 
 t.test('a day ends when it ends where the client is', async t => {

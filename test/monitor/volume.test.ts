@@ -82,7 +82,7 @@ t.test('a day that is in doubt, or was read before its end, is not judged', asyn
   const days = clientOf('a', { 0: 100 })
   const last = days.at(-1)
   t.equal(volume(watchedOf({ days })).length, 1)
-  for (const other of [{ doubtful: true }, { publishedAt: Date.parse(`${YESTERDAY}T20:00:00Z`) }]) {
+  for (const other of [{ doubtful: true }, { readAt: Date.parse(`${YESTERDAY}T20:00:00Z`) }]) {
     if (last !== undefined) t.strictSame(volume(watchedOf({ days: [...days.slice(0, -1), { ...last, ...other }] })), [])
   }
 })

@@ -54,9 +54,8 @@ export const EXPECTED: readonly Expected[] = [
     ['HeadraceClientsStale', ads, 75, on('revoked', DUE)],
     ['HeadraceFindings', { monitor: 'completeness', ...ads }],
   ]),
-  // What cannot be committed leaves days in doubt that were there, so that they are late at once.
   ...of('altered', on('altered', READ), RETRIED, [
-    ['HeadraceDataStale', visits, 20],
+    ['HeadraceDataStale', visits, 25, on('altered', DUE)],
     ['HeadraceChunksFailing', visits, 25],
     ['HeadraceChunksParked', visits, 45],
     ['HeadraceCommitsFailing', visits, 30],
