@@ -175,8 +175,7 @@ try {
   assert.deepEqual({ healthy, faulty }, { healthy: 0, faulty: ['SIGKILL', 0] }, 'how the lives ended')
   await scrapeTheDead(within('faulty'))
   const lived = performance.now()
-  const quiet = await judge(prometheus, promtool, 'healthy')
-  const found = await judge(prometheus, promtool, 'faulty')
+  const [quiet, found] = await Promise.all([judge(prometheus, promtool, 'healthy'), judge(prometheus, promtool, 'faulty')])
   for (const all of [quiet, found])
     assert.deepEqual(
       all.filter(one => !isNews(one)).map(({ fired, resolved }) => [fired, resolved]),

@@ -16,8 +16,6 @@ export class Calendar {
   readonly #mostExact: number
   readonly #sleepers = new Set<{ readonly at: number; wake(): void }>()
   #underWay = 0
-  /** Pauses that are being made. */
-  #pauses = 0
   /** Requests of undici that are under way, told by its diagnostics. */
   readonly #requests = new Set<unknown>()
   readonly #patient = new AsyncLocalStorage<true>()
@@ -49,9 +47,7 @@ export class Calendar {
   sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted()
     if (ms <= PAUSE_MS) {
-      this.#pauses++
-      await setImmediate()
-      this.#pauses--
+      await setTimeout(2)
       return
     }
     const working = this.#patient.getStore() === true && this.#underWay > 0 ? 1 : 0
@@ -91,8 +87,8 @@ export class Calendar {
         await setTimeout(1)
         continue
       }
-      // Who lets others work in between has not done yet; who makes one pause after another may be waiting for a later time.
-      if (process.getActiveResourcesInfo().filter(name => name === 'Immediate').length > this.#pauses) continue
+      // Who lets others work in between has not done yet.
+      if (process.getActiveResourcesInfo().includes('Immediate')) continue
       const next = Math.min(...[...this.#sleepers].map(({ at }) => at))
       this.#exact = next <= this.#now + 1_000 && this.#exact < this.#mostExact ? this.#exact + 1 : 0
       this.#now = this.#exact > 0 ? Math.max(this.#now, next) : Math.max(this.#now, Math.ceil(next / this.#stepMs) * this.#stepMs)
