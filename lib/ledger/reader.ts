@@ -52,9 +52,9 @@ export interface BytesBilled {
 
 /** What is known of the last weeks of a pipeline. */
 export interface Recent {
-  /** Published days, of every client, by client and day. */
+  /** Published days, of every client, by day and client. */
   readonly days: readonly PublishedDay[]
-  /** Chunks with such days that were published or found unchanged within these weeks, in the order they finished. */
+  /** Chunks with such days that were published or found unchanged within these weeks, roughly in the order they finished. */
   readonly chunks: readonly PublishedChunk[]
   /** Restatements made within these weeks, newest first. */
   readonly restatements: readonly Restatement[]

@@ -1,4 +1,5 @@
 import { deepEqual, partialDeepStrictEqual } from 'node:assert/strict'
+import { addDays } from '../chunk.ts'
 import type { Alert, DueAlert } from '../ledger/alerts.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { begin, claimOf, day, type LedgerCase, ledgerCase, stage, summaryOf } from './ledger-case.ts'
@@ -70,6 +71,12 @@ export const WATCH_CASES: readonly LedgerCase[] = [
         { client: 'a', from: '2026-01-03', to: '2026-01-03', rows: 7, columns, sourceTotals },
         { client: 'b', from: '2026-01-03', to: '2026-01-03', rows: 7, columns, sourceTotals },
       ])
+      for (let ago = 1; ago <= 14; ago++) {
+        const longer = await ledger.recent('p', addDays('2026-01-03', -ago), clock.now + 40 * 24 * HOUR)
+        const days = longer.days.filter(({ day }) => day === '2026-01-03')
+        const chunks = longer.chunks.filter(({ to }) => to === '2026-01-03')
+        deepEqual([days, chunks], [recent.days, recent.chunks], `whichever days are looked at together: from ${ago} before`)
+      }
       deepEqual(recent.restatements.length, 6, 'by when they were made')
       partialDeepStrictEqual(recent.restatements[0], {
         client: 'b',

@@ -1,4 +1,5 @@
-import type { Day } from '../../chunk.ts'
+import { setImmediate } from 'node:timers/promises'
+import { addDays, type Day } from '../../chunk.ts'
 import type { PublishedDay, Restatement } from '../ledger.ts'
 import type { PublishedChunk, Recent } from '../reader.ts'
 import type { Queries, SqlRow } from './database.ts'
@@ -6,17 +7,24 @@ import type { Queries, SqlRow } from './database.ts'
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
+/** Days that are looked at at a time. */
+const SLICE_DAYS = 7
+
+const LAST_DAY = '9999-12-31'
+
 /** What is known of a pipeline since a day. */
 export async function recent(db: Queries, pipeline: string, since: Day, now: number): Promise<Recent> {
   const sinceMs = Date.parse(since)
-  const days = await db.all('SELECT * FROM day WHERE pipeline = ? AND day >= ? ORDER BY client, day', pipeline, since)
-  const chunks = await db.all(
-    'SELECT client, window_from, window_to, staged, finished_at, columns, source_totals FROM attempt WHERE pipeline = ? AND finished_at >= ? ' +
-      "AND window_to >= ? AND outcome IN ('published', 'unchanged') ORDER BY generation",
-    pipeline,
-    sinceMs,
-    since,
-  )
+  const days = await sliced(since, now, async (from, to) => {
+    const sql = 'SELECT * FROM day WHERE pipeline = ? AND day BETWEEN ? AND ? ORDER BY day, client'
+    return (await db.all(sql, pipeline, from, to)).map(publishedDay)
+  })
+  const chunks = await sliced(since, now, async (from, to) => {
+    const sql =
+      'SELECT client, window_from, window_to, staged, finished_at, columns, source_totals FROM attempt WHERE pipeline = ? ' +
+      "AND finished_at >= ? AND finished_at < ? AND window_to >= ? AND outcome IN ('published', 'unchanged') ORDER BY generation"
+    return (await db.all(sql, pipeline, Date.parse(from), Date.parse(to) + DAY_MS, since)).map(publishedChunk)
+  })
   const restated = await db.all(
     'SELECT * FROM restatement WHERE pipeline = ? AND at >= ? ORDER BY at DESC, client, day',
     pipeline,
@@ -37,11 +45,26 @@ export async function recent(db: Queries, pipeline: string, since: Day, now: num
     now - HOUR_MS,
   )
   return {
-    days: days.map(publishedDay),
-    chunks: chunks.map(publishedChunk),
+    days,
+    chunks,
     restatements: restated.map(restatement),
     bytesBilled: { day: Number(billed?.day ?? 0), month: Number(billed?.month ?? 0) },
     quotas: lowest(told.map(({ quotas }) => JSON.parse(String(quotas)))),
+  }
+}
+
+/**
+ * What is found of some days after the other, of the last ones without an end. Others work in between: all at once would keep a daemon of a thousand
+ * clients from everything else for a second.
+ */
+async function sliced<T>(since: Day, now: number, find: (from: Day, to: Day) => Promise<readonly T[]>): Promise<T[]> {
+  const found: T[] = []
+  for (let from = since; ; from = addDays(from, SLICE_DAYS)) {
+    const to = addDays(from, SLICE_DAYS - 1)
+    const isLast = Date.parse(to) >= now
+    for (const one of await find(from, isLast ? LAST_DAY : to)) found.push(one)
+    if (isLast) return found
+    await setImmediate()
   }
 }
 
