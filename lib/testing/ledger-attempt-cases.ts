@@ -175,20 +175,16 @@ export const ATTEMPT_CASES: readonly LedgerCase[] = [
   }),
   ledgerCase('a day that is found unchanged was read then, and published when it was', async ({ ledger }) => {
     const window = { from: '2026-01-01', to: '2026-01-02' }
-    await publish(ledger, await claimOf(ledger, await begin(ledger, { window })), {
-      days: [day('2026-01-01', 2), day('2026-01-02', 3)],
-      finishedAt: 111,
-    })
+    const days = [day('2026-01-01', 2), day('2026-01-02', 3)]
+    const instants = async (): Promise<number[][]> =>
+      (await ledger.allDays('p', 'a')).map(({ publishedAt, readAt }) => [publishedAt, readAt])
+    await publish(ledger, await claimOf(ledger, await begin(ledger, { window })), { days, finishedAt: 1 })
     const again = await claimOf(ledger, await begin(ledger, { window: { from: '2026-01-02', to: '2026-01-02' } }))
     await stage(ledger, again)
-    await ledger.unchanged(again.attemptId, summaryOf(again, { finishedAt: 222 }))
-    deepEqual(
-      (await ledger.allDays('p', 'a')).map(({ day, publishedAt, readAt }) => [day, publishedAt, readAt]),
-      [
-        ['2026-01-01', 111, 111],
-        ['2026-01-02', 111, 222],
-      ],
-    )
+    await ledger.unchanged(again.attemptId, summaryOf(again, { finishedAt: 2 }))
+    deepEqual((await instants()).flat(), [1, 1, 1, 2])
+    await publish(ledger, await claimOf(ledger, await begin(ledger, { window, force: true })), { days, finishedAt: 3 })
+    deepEqual((await instants()).flat(), [3, 3, 3, 3])
   }),
   ledgerCase('what was published is remembered day by day, and replaced day by day', async ({ ledger }) => {
     const run = await begin(ledger, {}, 3)

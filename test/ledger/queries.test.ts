@@ -55,7 +55,7 @@ function wholeReads(sql: string, steps: readonly string[]): string[] {
     const [, alias, index] = /^SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?/.exec(step) ?? []
     if (alias === undefined) return false
     const table = GROWING.find(name => name === alias || new RegExp(`\\b${name}(?: AS)? ${alias}\\b`).test(sql))
-    // In the order of an index, a limit ends it early.
+    // In the order of an index, a limit ends it early; later, where what a person asks for is rare.
     const ends = index !== undefined && (partial.has(index) || (!sorts && / LIMIT \?$/.test(sql)))
     return table !== undefined && !ends
   })

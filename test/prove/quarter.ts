@@ -17,7 +17,7 @@ import { type Daemon, startDaemon } from '../support/daemon.ts'
 import { rows } from '../support/run.ts'
 
 /**
- * A quarter of a year of a daemon, in about five minutes: real SQLite and DuckDB, a clock of its own. Three pipelines, one after another; 50 clients (or as many as asked for) in 6 time zones, where
+ * A quarter of a year of a daemon, in a few minutes: real SQLite and DuckDB, a clock of its own. Three pipelines, one after another; 50 clients (or as many as asked for) in 6 time zones, where
  * the clocks are changed both ways; daily, weekly and monthly schedules; an API that is down for three days, a daemon that is down for four; and numbers
  * that the API changes for up to four weeks. Run it with: node test/prove/quarter.ts [CLIENTS]
  */

@@ -150,7 +150,6 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
           totals: JSON.stringify(totals),
           attempt_id: attemptId,
           published_at: summary.finishedAt,
-          read_at: summary.finishedAt,
           doubted_by: null,
         }))
         await tx.insert('day', days, ['pipeline', 'client', 'day'])
@@ -176,8 +175,8 @@ export function attempts({ db }: LedgerContext): AttemptLedger {
         const { chunk } = await move(tx, attemptId, 'unchanged')
         await doubt(tx, chunk, 'NULL')
         const { pipeline, client, window } = chunk
-        const read = 'UPDATE day SET read_at = ? WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ?'
-        await tx.run(read, summary.finishedAt, pipeline, client, window.from, window.to)
+        const confirm = 'UPDATE day SET confirmed_at = ? WHERE pipeline = ? AND client = ? AND day BETWEEN ? AND ?'
+        await tx.run(confirm, summary.finishedAt, pipeline, client, window.from, window.to)
         await finish(tx, attemptId, 'unchanged', summary)
       })
     },

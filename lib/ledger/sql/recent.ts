@@ -98,7 +98,7 @@ export function publishedDay(row: SqlRow): PublishedDay {
     totals: JSON.parse(String(row.totals)),
     attemptId: String(row.attempt_id),
     publishedAt: Number(row.published_at),
-    readAt: Number(row.read_at),
+    readAt: Math.max(Number(row.published_at), Number(row.confirmed_at)),
     doubtful: row.doubted_by !== null,
   }
 }

@@ -238,7 +238,6 @@ export const MIGRATIONS: readonly string[] = [
   `,
   `
   CREATE INDEX run_started ON run (started_at, run_id);
-  ALTER TABLE day ADD COLUMN read_at INTEGER NOT NULL DEFAULT 0;
-  UPDATE day SET read_at = published_at;
+  ALTER TABLE day ADD COLUMN confirmed_at INTEGER NOT NULL DEFAULT 0;
   `,
 ]
