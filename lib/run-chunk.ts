@@ -245,7 +245,14 @@ async function settle(attempt: Attempt, staged: StagedAttempt | undefined, error
     }
   }
   const summary = { ...(staged?.summary ?? attempt.summary([])), finishedAt: context.now() }
-  if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
+  try {
+    if (problem.code !== 'LEASE_LOST') await context.ledger.settle(claim.attemptId, settlement, summary)
+  } catch (thrown) {
+    problem = asHeadraceError(thrown)
+    if (problem.code !== 'LEASE_LOST') throw thrown
+    // Whatever it was: another process has the chunk by now, or has published it.
+    settlement = attempt.settlement(problem)
+  }
   attempt.telemetry.failed(settlement, problem, summary)
   return { state: settlement.state, summary, restatements: [], error: problem, parts: settlement.parts ?? [] }
 }

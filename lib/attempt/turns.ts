@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { chunkText } from '../chunk.ts'
 import { asHeadraceError } from '../errors.ts'
 import type { Claim, Ledger } from '../ledger/ledger.ts'
 import type { Recorded, StagedChunk } from '../ledger/publishing.ts'
 import type { Log } from '../log.ts'
 import type { Options } from '../options.ts'
-import type { Candidate, Turns } from '../steps/commit.ts'
+import type { Candidate, Committed, Turns } from '../steps/commit.ts'
 import { inSpan } from '../trace.ts'
 import type { Warehouse } from '../warehouse/warehouse.ts'
 import { record } from './record.ts'
@@ -38,34 +39,40 @@ export function turnsOf({ ledger, warehouse, options, log, signal, now, sleep, t
   /** Attempts of others that could not be published here: theirs are to deal with them. */
   const refused = new Set<string>()
 
+  /** Neither end may fail: whatever goes wrong with a chunk of others, those that are published with it have theirs. */
   function candidate({ claim, member, summary, orphaned }: StagedChunk): Candidate {
-    return {
-      member,
-      trace: summary.trace,
-      committed: async committed => {
-        const { pipeline, client, window } = member.chunk
-        const published = await ledger.days(pipeline, client, window)
-        const { state, ...recorded } = await inSpan(
-          'headrace.reconcile',
-          {},
-          () => record(ledger, { member, summary, published }, committed, now()),
-          { parent: summary.trace ?? null },
-        )
-        // Whoever has staged it tells of it; but those who are gone cannot.
-        if (!orphaned) return
-        telemetry(claim).succeeded(state, recorded.summary, recorded.restatements)
-        await warehouse.discard(member)
-      },
-      refused: async thrown => {
-        refused.add(member.attemptId)
-        if (!orphaned) return
-        const error = asHeadraceError(thrown)
-        const settlement = settlementOf(error, claim, options, { now: now(), persistent: true })
+    async function refuse(thrown: unknown): Promise<void> {
+      // Its own process finds out by itself; of those that are gone nobody does.
+      if (!orphaned) return void refused.add(member.attemptId)
+      const error = asHeadraceError(thrown)
+      const settlement = settlementOf(error, claim, options, { now: now(), persistent: true })
+      try {
         await ledger.settle(claim.attemptId, settlement, summary)
         telemetry(claim).failed(settlement, error, summary)
         await warehouse.discard(member)
-      },
+      } catch (failure) {
+        const named = { err: asHeadraceError(failure), attempt: member.attemptId, refusedFor: error.message }
+        log.warn(
+          { event: 'staged.left', ...named },
+          `${chunkText(member.chunk)} could not be settled, and is left to the next turn`,
+        )
+      }
     }
+    async function write(committed: Committed): Promise<void> {
+      const { pipeline, client, window } = member.chunk
+      const published = await ledger.days(pipeline, client, window)
+      const { state, ...recorded } = await inSpan(
+        'headrace.reconcile',
+        {},
+        () => record(ledger, { member, summary, published }, committed, now()),
+        { parent: summary.trace ?? null },
+      )
+      // Whoever has staged it tells of it; but those who are gone cannot.
+      if (!orphaned) return
+      telemetry(claim).succeeded(state, recorded.summary, recorded.restatements)
+      await warehouse.discard(member)
+    }
+    return { member, trace: summary.trace, committed: committed => write(committed).catch(refuse), refused: refuse }
   }
 
   return {

@@ -90,9 +90,12 @@ export async function work(from: string | Served, engine: EngineContext, { stop,
     const { compiled, context } = engine.readingOf(claim)
     const pace: RunContext['pace'] = {
       acquire: async (request, asking) => {
-        // Whoever stood still learns only later that its chunk has gone, and with it the slot of the account.
-        if (performance.now() > (underWay.get(claim.attemptId)?.heldUntil ?? heldUntil))
-          controller.abort(leaseLost(claim.attemptId))
+        // Whoever stood still may have lost its chunk, and with it the slot of the account, and does not know yet.
+        const attempt = underWay.get(claim.attemptId)
+        if (attempt !== undefined && performance.now() > attempt.heldUntil) {
+          await renew(engine, new Map([[claim.attemptId, attempt]]), leaseMs)
+          if (performance.now() > attempt.heldUntil) controller.abort(leaseLost(claim.attemptId))
+        }
         signal.throwIfAborted()
         return context.pace.acquire(request, asking)
       },

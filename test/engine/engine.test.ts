@@ -208,7 +208,8 @@ t.test('a ledger that fails for a while is told of, and the work goes on', async
   t.match(troubles, [{ code: 'LEDGER_FAILED' }, { code: 'LEDGER_FAILED' }, { code: 'LEDGER_FAILED' }])
 })
 
-t.test('a process that stood still for longer than its lease asks for nothing more of the chunk', async t => {
+/** Reads one chunk, of two answers, in a process that stands still for six seconds before the first; `lost` are the leases it has lost by then. */
+async function stoodStill(t: Test, lost: (attemptIds: readonly string[]) => string[]) {
   let asked = 0
   const server = createServer((_, response) => {
     asked++
@@ -221,16 +222,16 @@ t.test('a process that stood still for longer than its lease asks for nothing mo
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   const pipeline = adsPipeline({
     name: 'ads',
-    async *pages({ http }) {
+    async *pages({ http, client, window }) {
       for (let page = 0; page < 2; page++) {
         await http.json(url)
-        yield []
+        yield [ad(client, window.from, `x${page}`)]
       }
     },
   })
   const it = await open(t, [pipeline], { leaseSeconds: 5, concurrency: 1, stagedChunks: 1 }, ledger => ({
     ...ledger,
-    renew: () => new Promise(() => undefined),
+    renew: async attemptIds => lost(attemptIds),
   }))
   const begun = performance.now()
   await it.serve(pipeline)
@@ -238,8 +239,52 @@ t.test('a process that stood still for longer than its lease asks for nothing mo
   await it.ended(1)
   it.stop.abort()
   await done
-  t.match(it.events.filter(({ type }) => type === 'chunk').slice(0, 1), [{ error: { code: 'LEASE_LOST' } }])
+  const [first] = it.events.filter(({ type }) => type === 'chunk')
+  return { first, asked }
+}
+
+t.test('a process that stood still for longer than its lease, and has lost it, asks for nothing more of the chunk', async t => {
+  const { first, asked } = await stoodStill(t, attemptIds => [...attemptIds])
+  t.match(first, { error: { code: 'LEASE_LOST' } })
   t.equal(asked, 1, 'by now others may be asking for the same account')
+})
+
+t.test('a process that stood still for longer than its lease, which nobody has taken, goes on', async t => {
+  const { first, asked } = await stoodStill(t, () => [])
+  t.match(first, { state: 'published', error: null })
+  t.equal(asked, 2)
+})
+
+t.test('an attempt that fails while another process takes its chunk over is over, and the work goes on', async t => {
+  const api = filledApi()
+  const source = api.connector(10)
+  const pipeline = adsPipeline({
+    ...source,
+    async *pages(request) {
+      if (request.client === 'c') throw new TransientError('API_FAILED', { message: 'down' })
+      yield* source.pages(request)
+    },
+  })
+  let takenOver = 3
+  const it = await open(t, [pipeline], {}, ledger => ({
+    ...ledger,
+    async settle(...settled) {
+      await ledger.settle(...settled)
+      // As if somebody else had done so.
+      if (takenOver-- > 0) await ledger.settle(...settled)
+    },
+  }))
+  const troubles: unknown[] = []
+  await it.serve(pipeline)
+  const done = it.worker.work(it.served, { ...calm, onTrouble: async error => void troubles.push(error) })
+  // 9 chunks are published, and 3 fail three times.
+  await it.ended(18)
+  await it.ended(18)
+  it.stop.abort()
+  await done
+  const codes = it.events.flatMap(event => (event.type === 'chunk' && event.chunk.client === 'c' ? [event.error?.code] : []))
+  t.same(codes.toSorted(), [...Array(6).fill('API_FAILED'), ...Array(3).fill('LEASE_LOST')])
+  t.same(troubles, [], 'nothing is wrong with the ledger')
 })
 
 t.test('two connectors of one name that declare different limits are refused', async t => {

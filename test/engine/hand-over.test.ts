@@ -4,6 +4,7 @@ import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import type { FaultPoint } from '../../lib/attempt/attempt.ts'
 import { openWorker, type Worker } from '../../lib/engine/worker.ts'
+import { TransientError } from '../../lib/errors.ts'
 import { createLog, defineConfig, duckdb, type Pipeline, type RunEvent } from '../../lib/index.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Served } from '../../lib/ledger/served.ts'
@@ -30,14 +31,21 @@ interface Process {
   serve(clients: readonly string[]): Promise<void>
   /** Takes no more chunks, like one that has died. */
   stop(): void
-  /** Works until as many chunks have ended. */
-  until(chunks: number): Promise<void>
+  /** Works until its log tells of the end of so many attempts. */
+  until(attempts: number): Promise<void>
 }
 
 type Fault = (point: FaultPoint, client: string) => void | Promise<void>
 
-async function start(t: Test, folder: string, pipeline: Pipeline, owner: string, fault: Fault = () => {}): Promise<Process> {
-  const ledger = openLedger(folder, owner)
+async function start(
+  t: Test,
+  folder: string,
+  pipeline: Pipeline,
+  owner: string,
+  fault: Fault = () => {},
+  wrap: (ledger: Ledger) => Ledger = ledger => ledger,
+): Promise<Process> {
+  const ledger = wrap(openLedger(folder, owner))
   const warehouse = duckdb({ path: join(folder, 'warehouse.duckdb') })
   // Two chunks under way, so that the other process finds some too.
   const settings = { retryBaseSeconds: 0, concurrency: 1, stagedChunks: 2, leaseSeconds: 3_600 }
@@ -49,16 +57,15 @@ async function start(t: Test, folder: string, pipeline: Pipeline, owner: string,
   const told: Record<string, unknown>[] = []
   const write = (line: string): void => {
     const { event, ...said } = JSON.parse(line)
-    if (event.startsWith('chunk.')) told.push({ event, ...said })
+    if (!event.startsWith('chunk.')) return
+    told.push({ event, ...said })
+    heard()
   }
   let heard = (): void => undefined
   const worker = await openWorker(config, [pipeline], () => CLIENTS, {
     log: createLog('info', { write }),
     registry: new Registry(),
-    observe: event => {
-      events.push(event)
-      heard()
-    },
+    observe: event => void events.push(event),
     control: { stop: stop.signal, abort: abort.signal },
     fault: (point, { chunk }) => fault(point, chunk.client),
   })
@@ -82,9 +89,9 @@ async function start(t: Test, folder: string, pipeline: Pipeline, owner: string,
       await ledger.beginRun(request, chunks, { served: true })
     },
     stop: () => stop.abort(),
-    async until(chunks) {
+    async until(attempts) {
       const done = worker.work(served, calm)
-      while (events.filter(({ type }) => type === 'chunk').length < chunks) {
+      while (told.length < attempts) {
         const { promise, resolve } = Promise.withResolvers<void>()
         heard = resolve
         await promise
@@ -130,7 +137,7 @@ t.test('a chunk that was staged survives its process: another one publishes it, 
   t.equal(api.pages, 2)
   const living = await start(t, folder, pipeline, 'elsewhere 1 1')
   await living.serve(['c'])
-  await living.until(1)
+  await living.until(2)
   t.same(await rows(folder, 'SELECT client_id FROM ads.campaigns ORDER BY 1'), [
     { client_id: 'a' },
     { client_id: 'b' },
@@ -189,10 +196,8 @@ t.test('while one process publishes, the others wait, and whoever is next publis
   t.same(attemptsIn(await told(folder, 8)), Array(4).fill('START COMPLETE'), 'each end is told once')
 })
 
-t.test('a staged chunk whose rows are gone is read again', async t => {
-  const folder = t.testdir()
-  const api = filled()
-  const pipeline = adsPipeline(api.connector(10))
+/** A process that has staged b and is gone. */
+async function leaveStaged(t: Test, folder: string, pipeline: Pipeline): Promise<void> {
   const staged = Promise.withResolvers<void>()
   const dead = await start(t, folder, pipeline, deadOwner(), async (point, client) => {
     if (point !== 'staged' || client !== 'b') return
@@ -203,11 +208,63 @@ t.test('a staged chunk whose rows are gone is read again', async t => {
   void dead.until(1)
   await staged.promise
   dead.stop()
+}
+
+t.test('a staged chunk whose rows are gone is read again', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  await leaveStaged(t, folder, pipeline)
   const [lost] = await openLedger(folder, 'somebody 1 1').stagedByOthers('campaigns')
   if (lost === undefined) throw new Error('nothing is staged')
   await duckdb({ path: join(folder, 'warehouse.duckdb') }).discard(lost.member)
   const living = await start(t, folder, pipeline, 'elsewhere 1 1')
-  await living.until(1)
+  await living.until(2)
   t.same(published(living), ['b'], 'staged rows that are gone are read again')
   t.equal(api.pages, 2)
+})
+
+t.test('a chunk of the dead that cannot be settled keeps nobody from work, and is settled at the next turn', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  await leaveStaged(t, folder, pipeline)
+  const [lost] = await openLedger(folder, 'somebody 1 1').stagedByOthers('campaigns')
+  if (lost === undefined) throw new Error('nothing is staged')
+  await duckdb({ path: join(folder, 'warehouse.duckdb') }).discard(lost.member)
+  let refusals = 2
+  const living = await start(t, folder, pipeline, 'elsewhere 1 1', undefined, ledger => ({
+    ...ledger,
+    async settle(...settled) {
+      if (refusals-- > 0) throw new TransientError('LEDGER_FAILED', { message: 'away' })
+      await ledger.settle(...settled)
+    },
+  }))
+  await living.serve(['c', 'd'])
+  await living.until(4)
+  t.same(published(living), ['b', 'c', 'd'])
+  t.equal(api.pages, 4, 'what could be settled at last is read again')
+})
+
+t.test('a chunk of the dead that is published, and cannot be written down, is written down at the next turn', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  await leaveStaged(t, folder, pipeline)
+  const away = async (): Promise<never> => {
+    throw new TransientError('LEDGER_FAILED', { message: 'away' })
+  }
+  let refusals = 4
+  const living = await start(t, folder, pipeline, 'elsewhere 1 1', undefined, ledger => ({
+    ...ledger,
+    published: async (...args) => (args[1].client === 'b' && refusals-- > 0 ? away() : ledger.published(...args)),
+    settle: async (...args) => (refusals-- > 0 ? away() : ledger.settle(...args)),
+  }))
+  await living.serve(['c', 'd'])
+  await living.until(3)
+  t.same(published(living), ['c', 'd'], 'those that are published with it have theirs')
+  t.equal(refusals < 1, true)
+  t.match(await living.ledger.days('campaigns', 'b', { from: DAY, to: DAY }), [{ rows: 1, doubtful: false }])
+  t.same(await rows(folder, "SELECT count(*) AS rows FROM ads.campaigns WHERE client_id = 'b'"), [{ rows: '1' }])
+  t.equal(api.pages, 3, 'b was read once')
 })

@@ -105,11 +105,15 @@ export class Fleet {
     }
   }
 
-  /** What there is to do, and whose turn it is. */
+  /** What there is to do, some of it as the ledger has it, and whose turn it is. */
   async #standing(): Promise<string> {
     const states = await this.query('SELECT pipeline, state, count(*) AS chunks FROM headrace.chunk GROUP BY 1, 2 ORDER BY 1, 2')
+    const chunks = await this.query("SELECT * FROM headrace.chunk WHERE state NOT IN ('published', 'unchanged') LIMIT 4")
+    const attempts = await this.query(
+      "SELECT a.* FROM headrace.attempt a JOIN headrace.chunk c USING (run_id, client, window_from) WHERE c.state NOT IN ('published', 'unchanged') ORDER BY a.started_at",
+    )
     const turns = await this.query('SELECT * FROM headrace.commit_turn')
-    return JSON.stringify({ states, turns })
+    return JSON.stringify({ now: Date.now(), states, chunks, attempts, turns }, undefined, 1)
   }
 
   /** Stops all that live as systemd does. */

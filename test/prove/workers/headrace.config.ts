@@ -36,5 +36,6 @@ export default defineConfig({
   clients: CLIENTS,
   warehouse: duckdb({ path: `${FOLDER}/warehouse.duckdb` }),
   ledger: ledger({ path: 'never' }),
-  settings: { accountConcurrency: 1, leaseSeconds: 5, retryBaseSeconds: 0 },
+  // A chunk may be struck by every blow there is, and nobody waits between its tries: those of a day would be used up in a second.
+  settings: { accountConcurrency: 1, leaseSeconds: 5, retryBaseSeconds: 0, attempts: 20 },
 })
