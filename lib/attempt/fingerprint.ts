@@ -110,7 +110,12 @@ export class KeyTable {
     for (let from = 0; from < old.length; from += 4) {
       const a = old[from] as number
       const b = old[from + 1] as number
-      if (a !== 0 || b !== 0) this.#slots.set(old.subarray(from, from + 4), this.#find(a, b))
+      if (a === 0 && b === 0) continue
+      const at = this.#find(a, b)
+      this.#slots[at] = a
+      this.#slots[at + 1] = b
+      this.#slots[at + 2] = old[from + 2] as number
+      this.#slots[at + 3] = old[from + 3] as number
     }
   }
 }
