@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { Ajv } from 'ajv'
-import { type FastifyInstance, type FastifyRequest, fastify, type RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { isDay } from '../chunk.ts'
 import { asHeadraceError, ConfigError, type HeadraceError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -78,8 +78,14 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
 /** Adds routes to a server; `routes` are all that were added so far. */
 export type Register = (app: FastifyInstance, routes: readonly RouteOptions[]) => void
 
-/** Makes a server for an address. Where only this host can reach it, requests that call it by another name are refused. */
-export function createApp(log: Log, host: string, register: Register, limits: Limits = LIMITS): FastifyInstance {
+/** Where only this host can reach it, requests that call it by another name are refused. */
+function createApp(
+  fastify: typeof import('fastify').fastify,
+  log: Log,
+  host: string,
+  register: Register,
+  limits: Limits,
+): FastifyInstance {
   const loopback = LOOPBACK.test(host)
   const app = fastify({
     logger: false,
@@ -183,8 +189,11 @@ function refusalOf(thrown: unknown): { readonly status: number; readonly error: 
   return { status: error.code === 'INTERNAL' ? 500 : 503, error }
 }
 
-/** Begins to listen. Throws `PORT_IN_USE` when somebody else listens there. */
-export async function listen(app: FastifyInstance, { host, port }: Address): Promise<Listening> {
+/** Starts a server with some routes. Throws `PORT_IN_USE` when somebody else listens there. */
+export async function listen(log: Log, { host, port }: Address, register: Register, limits: Limits = LIMITS): Promise<Listening> {
+  // Only now: it takes a sixth of the start of a command, and most of them serve nothing.
+  const { fastify } = await import('fastify')
+  const app = createApp(fastify, log, host, register, limits)
   try {
     await app.listen({ host, port })
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import type { Client, Config } from '../config.ts'
 import type { Log } from '../log.ts'
-import { type Address, createApp, type Listening, listen } from './app.ts'
+import { type Address, type Listening, listen } from './app.ts'
 import { type Health, healthRoutes, metricsRoute } from './health.ts'
 import { listRoutes } from './lists.ts'
 import { openapiRoute } from './openapi.ts'
@@ -33,7 +33,7 @@ export async function serve({ token = process.env[TOKEN], ...options }: ServeOpt
   const { ledger, pipelines } = config
   if (token !== undefined) checkToken(token)
   const closing = new AbortController()
-  const app = createApp(log, host, (app, routes) => {
+  return listen(log, { host, port }, (app, routes) => {
     app.addHook('preClose', async () => closing.abort())
     metricsRoute(app, registry)
     healthRoutes(app, { ledger, pipeline: pipelines[0]?.name ?? '', health, now })
@@ -44,13 +44,9 @@ export async function serve({ token = process.env[TOKEN], ...options }: ServeOpt
     openapiRoute(app, routes)
     pageRoute(app, { config, clients, now })
   })
-  return await listen(app, { host, port })
 }
 
 /** Serves the metrics of a process that does nothing else for others. Throws `PORT_IN_USE` when somebody else listens there. */
-export async function serveMetrics(registry: Registry, log: Log, address: Address): Promise<Listening> {
-  return await listen(
-    createApp(log, address.host, app => metricsRoute(app, registry)),
-    address,
-  )
+export function serveMetrics(registry: Registry, log: Log, address: Address): Promise<Listening> {
+  return listen(log, address, app => metricsRoute(app, registry))
 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { createApp, LIMITS, type Limits, type Listening, listen } from '../../lib/server/app.ts'
+import { LIMITS, type Limits, type Listening, listen } from '../../lib/server/app.ts'
 import { daemon, logged, open } from './setup.ts'
 
 const TOKEN = 'a-token-that-nobody-guesses'
@@ -23,18 +23,19 @@ const raw = (first: string, ...headers: string[]): string[] => [first, ...header
 
 const statusOf = (answer: string): number => Number(answer.match(/^HTTP\/1\.1 (\d+)/)?.[1])
 
-/** A server of one path that takes a body, with other limits. */
-async function limited(t: Test, limits: Partial<Limits>) {
-  const app = createApp(
+/** A server of one path that takes a body, with other limits; `connected` is called with its end of every connection. */
+async function limited(t: Test, limits: Partial<Limits>, connected: (socket: Socket) => void = () => {}): Promise<Listening> {
+  const listening = listen(
     logged().log,
-    '127.0.0.1',
+    { host: '127.0.0.1', port: 0 },
     app => {
+      app.server.on('connection', connected)
       app.post('/', async () => ({ ok: true }))
       app.get('/', async () => 'x'.repeat(50_000_000))
     },
     { ...LIMITS, ...limits },
   )
-  return { app, server: await open(t, listen(app, { host: '127.0.0.1', port: 0 })) }
+  return open(t, listening)
 }
 
 t.test('a path says what it does when it is asked for something else', async t => {
@@ -167,24 +168,24 @@ t.test('a request that can be read in two ways is refused', async t => {
 })
 
 t.test('who is slow is not waited for: not for headers, not for a body, not until an answer is read', async t => {
-  const { server } = await limited(t, { headersMs: 200, requestMs: 400, checkMs: 50 })
+  const server = await limited(t, { headersMs: 200, requestMs: 400, checkMs: 50 })
   t.equal(statusOf(await say(t, server, 'GET / HTTP/1.1', 'Host: local')), 408)
   t.equal(
     statusOf(await say(t, server, 'POST / HTTP/1.1', HOST, 'Content-Type: application/json', 'Content-Length: 9', '', '{')),
     408,
   )
-  const { app, server: other } = await limited(t, { silentMs: 300 })
-  const accepted = once(app.server, 'connection')
+  const accepted = Promise.withResolvers<Socket>()
+  const other = await limited(t, { silentMs: 300 }, accepted.resolve)
   const socket = connect(other.port, '127.0.0.1')
   t.teardown(() => void socket.destroy())
-  const [theirs] = await accepted
+  const theirs = await accepted.promise
   socket.write(`GET / HTTP/1.1\r\n${HOST}\r\n\r\n`)
   await once(theirs, 'close')
   t.ok(theirs.destroyed, 'the connection is given up')
 })
 
 t.test('so many connections are taken and no more, and the others are served', async t => {
-  const { server } = await limited(t, { connections: 3 })
+  const server = await limited(t, { connections: 3 })
   const sockets = Array.from({ length: 3 }, () => connect(server.port, '127.0.0.1'))
   t.teardown(() => sockets.forEach(socket => void socket.destroy()))
   await Promise.all(sockets.map(socket => once(socket, 'connect')))

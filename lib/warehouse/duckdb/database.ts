@@ -2,7 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, readSync, rea
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import type { DuckDBConnection } from '@duckdb/node-api'
 import { ConfigError, isDiskFull, TransientError } from '../../errors.ts'
 import type { WarehouseCall } from '../warehouse.ts'
 import { failure } from './failure.ts'
@@ -161,6 +161,8 @@ interface Attached {
 }
 
 async function attach(path: string, access: 'read' | 'write', settings: Record<string, string>): Promise<Attached> {
+  // Only now: most commands never open the file, and whoever publishes elsewhere may be where DuckDB does not run.
+  const { DuckDBInstance } = await import('@duckdb/node-api')
   const instance = await DuckDBInstance.create(':memory:', settings)
   try {
     const connection = await instance.connect()
