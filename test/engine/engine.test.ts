@@ -119,6 +119,18 @@ function hanging(api: AdsApi, client: string, until: Promise<void>): Connector<A
   }
 }
 
+/** A connector that fails for one client. */
+function failing(api: AdsApi, client: string): Connector<AdRecord> {
+  const source = api.connector(10)
+  return {
+    ...source,
+    async *pages(request) {
+      if (request.client === client) throw new TransientError('API_FAILED', { message: 'down' })
+      yield* source.pages(request)
+    },
+  }
+}
+
 t.test('one process works on everything that is served, whatever its pipeline, until it is told to stop', async t => {
   const source = filledApi().connector(10)
   const pipelines = [adsPipeline(source), adsPipeline(source, { name: 'spend' })]
@@ -157,14 +169,7 @@ t.test('a client whose API hangs keeps no other waiting, and is read when it ans
 t.test('a client whose records are held, or whose API fails, keeps no other waiting', async t => {
   const api = filledApi()
   for (const day of daysOf(WINDOW)) api.set('b', day, [ad('somebody-else', day, 'x')])
-  const source = api.connector(10)
-  const pipeline = adsPipeline({
-    ...source,
-    async *pages(request) {
-      if (request.client === 'c') throw new TransientError('API_FAILED', { message: 'down' })
-      yield* source.pages(request)
-    },
-  })
+  const pipeline = adsPipeline(failing(api, 'c'))
   const it = await open(t, [pipeline], { attempts: 2 })
   const run = await it.serve(pipeline)
   const done = it.worker.work(it.served, calm)
@@ -256,15 +261,7 @@ t.test('a process that stood still for longer than its lease, which nobody has t
 })
 
 t.test('an attempt that fails while another process takes its chunk over is over, and the work goes on', async t => {
-  const api = filledApi()
-  const source = api.connector(10)
-  const pipeline = adsPipeline({
-    ...source,
-    async *pages(request) {
-      if (request.client === 'c') throw new TransientError('API_FAILED', { message: 'down' })
-      yield* source.pages(request)
-    },
-  })
+  const pipeline = adsPipeline(failing(filledApi(), 'c'))
   let takenOver = 3
   const it = await open(t, [pipeline], {}, ledger => ({
     ...ledger,

@@ -210,14 +210,19 @@ async function leaveStaged(t: Test, folder: string, pipeline: Pipeline): Promise
   dead.stop()
 }
 
-t.test('a staged chunk whose rows are gone is read again', async t => {
-  const folder = t.testdir()
-  const api = filled()
-  const pipeline = adsPipeline(api.connector(10))
+/** A process that has staged b and is gone, and so are the rows. */
+async function loseStaged(t: Test, folder: string, pipeline: Pipeline): Promise<void> {
   await leaveStaged(t, folder, pipeline)
   const [lost] = await openLedger(folder, 'somebody 1 1').stagedByOthers('campaigns')
   if (lost === undefined) throw new Error('nothing is staged')
   await duckdb({ path: join(folder, 'warehouse.duckdb') }).discard(lost.member)
+}
+
+t.test('a staged chunk whose rows are gone is read again', async t => {
+  const folder = t.testdir()
+  const api = filled()
+  const pipeline = adsPipeline(api.connector(10))
+  await loseStaged(t, folder, pipeline)
   const living = await start(t, folder, pipeline, 'elsewhere 1 1')
   await living.until(2)
   t.same(published(living), ['b'], 'staged rows that are gone are read again')
@@ -228,10 +233,7 @@ t.test('a chunk of the dead that cannot be settled keeps nobody from work, and i
   const folder = t.testdir()
   const api = filled()
   const pipeline = adsPipeline(api.connector(10))
-  await leaveStaged(t, folder, pipeline)
-  const [lost] = await openLedger(folder, 'somebody 1 1').stagedByOthers('campaigns')
-  if (lost === undefined) throw new Error('nothing is staged')
-  await duckdb({ path: join(folder, 'warehouse.duckdb') }).discard(lost.member)
+  await loseStaged(t, folder, pipeline)
   let refusals = 2
   const living = await start(t, folder, pipeline, 'elsewhere 1 1', undefined, ledger => ({
     ...ledger,
