@@ -21,7 +21,8 @@ export async function backfills(server: PostgresServer): Promise<void> {
       for (const day of daysOf(window)) api.set(client, day, [ad(client, day, 'x'), ad(client, day, 'y')])
     const pipeline = adsPipeline(api.connector(10), { days: 1 })
     const fault = async (): Promise<void> => void (await delay(10))
-    const both = Promise.all(['one 1 1', 'two 1 1'].map(owner => run({ folder, pipeline, ...window, clients, owner, fault })))
+    // Of one host: only there two processes can reach one file, and whoever comes from another is told so while the first one creates it.
+    const both = Promise.all(['one 1 1', 'one 2 2'].map(owner => run({ folder, pipeline, ...window, clients, owner, fault })))
     await delay(1_000)
     await server.crash()
     await delay(2_000)
