@@ -101,6 +101,26 @@ function afterAll<T>(work: () => Promise<T>): Promise<T> {
   return done
 }
 
+/** How long others are waited for that open the same file, in milliseconds. */
+const OPENING_MS = 10_000
+
+/**
+ * Does what others may be doing with the same file. SQLite gives some locks up at once, however patient it was told to be: those in which two would wait for
+ * one another, as when both begin to write ahead.
+ */
+function patiently(work: () => void): void {
+  const deadline = performance.now() + OPENING_MS
+  for (;;) {
+    try {
+      work()
+      return
+    } catch (error) {
+      if (!isBusy(error) || performance.now() >= deadline) throw error
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + 10 * Math.random())
+  }
+}
+
 /** One open connection; prepared statements are kept. */
 class Connection {
   readonly #database: DatabaseSync
@@ -115,11 +135,11 @@ class Connection {
       throw unusable(path, `cannot be opened: ${reason(error)}`, error)
     }
     try {
-      this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL')
+      this.#database.exec(`PRAGMA busy_timeout = ${OPENING_MS}; PRAGMA synchronous = FULL`)
       // Before anything is written: the log would already change a file that is not ours.
-      this.#migrate(path)
-      this.#database.exec('PRAGMA journal_mode = WAL')
-      this.#database.exec(`PRAGMA busy_timeout = ${patienceMs}`)
+      patiently(() => this.#migrate(path))
+      patiently(() => this.execute('PRAGMA journal_mode = WAL'))
+      this.execute(`PRAGMA busy_timeout = ${patienceMs}`)
     } catch (error) {
       this.#database.close()
       throw error instanceof HeadraceError || isDiskFull(error)
