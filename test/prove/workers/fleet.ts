@@ -105,12 +105,12 @@ export class Fleet {
     }
   }
 
-  /** What there is to do, some of it as the ledger has it, and whose turn it is. */
+  /** What there is to do, some of it and of its last attempts as the ledger has them, and whose turn it is. */
   async #standing(): Promise<string> {
     const states = await this.query('SELECT pipeline, state, count(*) AS chunks FROM headrace.chunk GROUP BY 1, 2 ORDER BY 1, 2')
     const chunks = await this.query("SELECT * FROM headrace.chunk WHERE state NOT IN ('published', 'unchanged') LIMIT 4")
     const attempts = await this.query(
-      "SELECT a.* FROM headrace.attempt a JOIN headrace.chunk c USING (run_id, client, window_from) WHERE c.state NOT IN ('published', 'unchanged') ORDER BY a.started_at",
+      "SELECT a.* FROM headrace.attempt a JOIN headrace.chunk c USING (run_id, client, window_from) WHERE c.state NOT IN ('published', 'unchanged') ORDER BY a.started_at DESC LIMIT 20",
     )
     const turns = await this.query('SELECT * FROM headrace.commit_turn')
     return JSON.stringify({ now: Date.now(), states, chunks, attempts, turns }, undefined, 1)
